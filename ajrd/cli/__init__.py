@@ -1,0 +1,1 @@
+"""The commands. Each module is imported only when its command is used."""

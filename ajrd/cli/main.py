@@ -1,0 +1,62 @@
+"""The entry point ``ajrd``: a table of commands, each imported when it is called.
+
+``ajrd status`` must start in a fraction of a second and must not pay for the web stack, so
+nothing but click is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from ajrd import __version__
+from ajrd.errors import AjrdError, ConfigError
+
+#: Exit codes besides 0: what was asked for is not known; bad usage; service or store away.
+UNKNOWN, USAGE, UNREACHABLE = 1, 2, 3
+
+_COMMANDS = {
+    "config": ("ajrd.cli.config", "config", "Check the configuration."),
+    "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
+    "rules": ("ajrd.cli.rules", "rules", "Check, list and show the rules of the catalogue."),
+    "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
+    "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),
+    "status": ("ajrd.cli.status", "status", "Show a job: attempts, anomalies, decisions."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _help = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][2]) for name in sorted(_COMMANDS)])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ajrd")
+def cli() -> None:
+    """Autonomous job recovery for Slurm."""
+
+
+def main() -> NoReturn:
+    """Runs the command line; errors of ajrd become one clear message and an exit code."""
+    try:
+        cli.main(prog_name="ajrd", standalone_mode=True)
+    except ConfigError as error:
+        click.echo(f"ajrd: {error}", err=True)
+        sys.exit(USAGE)
+    except AjrdError as error:
+        click.echo(f"ajrd: {error}", err=True)
+        sys.exit(UNREACHABLE)

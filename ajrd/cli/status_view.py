@@ -1,0 +1,132 @@
+"""How the history of a job is shown: as text for people, as JSON for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from ajrd.cli.table import columns
+from ajrd.store.history import AttemptHistory, JobHistory
+from ajrd.store.records import ActionRecord, AnomalyRecord, DecisionRecord
+from ajrd.text import elapsed, local_time, printable
+
+_HEADER = ("ATTEMPT", "STATE", "NODES", "START", "ELAPSED", "ANOMALY", "DECISION", "OUTCOME")
+
+
+def as_text(history: JobHistory) -> list[str]:
+    """The lines that ``ajrd status`` prints."""
+    lines = [*_heading(history), "", *columns(_HEADER, map(_row, history.attempts))]
+    for attempt in history.attempts:
+        lines += _details(attempt)
+    return lines
+
+
+def _heading(history: JobHistory) -> Iterator[str]:
+    job = history.job
+    yield printable(f"Job {job.job_id} {job.name}  user {job.user}  partition {job.partition}")
+    state = "gone from Slurm" if job.closed else f"{job.state} ({job.reason})"
+    yield printable(f"  {state}, submitted {local_time(job.first_submit_time)}")
+    yield printable(f"  {'managed' if job.managed else 'not managed'}{_colon(job.note)}")
+
+
+def _colon(note: str) -> str:
+    return f": {note}" if note else ""
+
+
+def _row(history: AttemptHistory) -> tuple[object, ...]:
+    attempt, found, decision = history.attempt, history.deciding(), history.decision
+    end = attempt.ended_at
+    return (
+        attempt.idx,
+        attempt.state,
+        attempt.nodes or "-",
+        local_time(attempt.started_at),
+        elapsed((end - attempt.started_at).total_seconds()) if end else "running",
+        _anomaly_title(found) if found else "-",
+        decision.verb if decision else "-",
+        _outcome(decision) if decision else "-",
+    )
+
+
+def _anomaly_title(record: AnomalyRecord) -> str:
+    finding = record.anomaly.finding
+    rank = finding.facts.get("rank")
+    return f"{finding.kind} {finding.cause}" + (f" rank {rank}" if rank else "")
+
+
+def _outcome(decision: DecisionRecord) -> str:
+    return f"{decision.state}: {decision.outcome}" if decision.outcome else str(decision.state)
+
+
+def _details(history: AttemptHistory) -> Iterator[str]:
+    found, decision = history.deciding(), history.decision
+    if found or decision or history.sources:
+        yield ""
+        yield f"Attempt {history.attempt.idx}"
+    if decision:
+        yield printable(f"  decision  {decision.verb}: {decision.reason}")
+        if decision.detail:
+            yield printable(f"            {decision.detail}")
+    if found:
+        yield from _evidence(found, len(history.anomalies))
+    for action in decision.actions if decision else ():
+        yield printable(f"  action    {_action(action)}")
+    for source in history.sources:
+        yield printable(f"  log       {source.path} ({source.line_no} lines read)")
+
+
+def _evidence(record: AnomalyRecord, total: int) -> Iterator[str]:
+    seen = record.anomaly
+    more = f", {total - 1} more" if total > 1 else ""
+    where = "Slurm" if seen.source == "slurm" else f"{seen.source} line {seen.finding.line_no}"
+    yield printable(f"  evidence  {where}, {local_time(seen.detected_at)}{more}")
+    yield from (f"            | {printable(line)}" for line in seen.finding.before)
+    yield f"            > {printable(seen.finding.text)}"
+    yield from (f"            | {printable(line)}" for line in seen.finding.after)
+
+
+def _action(action: ActionRecord) -> str:
+    when = action.finished_at or action.claimed_at
+    clock = when.astimezone().strftime("%H:%M:%S.%f")[:-3] if when else "-"
+    return f"{clock} {action.state} {action.result or action.step}"
+
+
+def as_json(history: JobHistory) -> dict[str, Any]:
+    """The object that ``ajrd status --json`` prints; times in ISO 8601, UTC."""
+    return {
+        "job": _plain(asdict(history.job)),
+        "attempts": [_attempt_json(attempt) for attempt in history.attempts],
+        "events": [_plain(asdict(event)) for event in history.events],
+    }
+
+
+def _attempt_json(history: AttemptHistory) -> dict[str, Any]:
+    decision = history.decision
+    return {
+        **_plain(asdict(history.attempt)),
+        "anomalies": [_anomaly_json(record) for record in history.anomalies],
+        "decision": _plain(asdict(decision)) if decision else None,
+        "logs": [_plain(asdict(source)) for source in history.sources],
+    }
+
+
+def _anomaly_json(record: AnomalyRecord) -> dict[str, Any]:
+    seen = record.anomaly
+    place = {"id": record.id, "source": seen.source, "detected_at": seen.detected_at}
+    return _plain({**place, **asdict(seen.finding)})
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,202 @@
+"""The site's configuration: YAML in, typed and checked values out.
+
+Every error names the file, the line and the key, and says what would be right. Unknown keys
+are errors: a misspelt safety setting must not be ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ajrd.errors import ConfigError
+
+DEFAULT_PATH = "/etc/ajrd/config.yaml"
+PATH_VARIABLE = "AJRD_CONFIG"
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Mode(StrEnum):
+    """Whether decisions are executed or only written down."""
+
+    OBSERVE = "observe"
+    ACT = "act"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Backend(StrEnum):
+    """How to talk to Slurm; ``auto`` takes pyslurm where it fits the controller."""
+
+    AUTO = "auto"
+    CLI = "cli"
+    PYSLURM = "pyslurm"
+
+
+class SlurmSection(_Section):
+    """How to reach Slurm, and how often to look."""
+
+    backend: Backend = Field(default=Backend.AUTO, description="auto, cli or pyslurm")
+    conf: str | None = Field(
+        default=None, description="path of slurm.conf; default: Slurm's own choice"
+    )
+    bin_dir: str | None = Field(
+        default=None, description="folder of scontrol and squeue; default: PATH"
+    )
+    timeout: Seconds = Field(default=10.0, description="time limit of one command, seconds")
+    poll: Seconds = Field(default=1.0, description="interval of looking at all jobs, seconds")
+
+
+class RecoverySection(_Section):
+    """What ajrd may do, and when."""
+
+    mode: Mode = Field(
+        default=Mode.OBSERVE, description="observe: decide and write down; act: also do it"
+    )
+    partitions: tuple[str, ...] = Field(
+        default=(), description="partitions in which ajrd may act; empty: all"
+    )
+    default_requeue_times: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=3, description="max_requeue_times of a directive that names none"
+    )
+    max_requeue_times: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=10, description="the site's ceiling for max_requeue_times"
+    )
+    settle: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=2.0, description="how long evidence is gathered before a decision, seconds"
+    )
+    progress_lag: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=1.0, description="how much later progress in another log must be to veto, seconds"
+    )
+    hold_limit: Seconds = Field(default=120.0, description="longest time a job stays held, seconds")
+
+
+class LogsSection(_Section):
+    """Where step logs are looked for."""
+
+    report_dir: str | None = Field(
+        default=None, description="folder in which the step hook reports log files"
+    )
+
+
+class DatabaseSection(_Section):
+    """Where the history is kept."""
+
+    url: str = Field(
+        default="sqlite:////var/lib/ajrd/ajrd.sqlite",
+        pattern="^sqlite:///.",
+        description="where the history is kept: sqlite:///PATH",
+    )
+
+
+class LogFormat(StrEnum):
+    """How the service's own log looks; ``auto``: readable on a terminal, else JSON lines."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
+class LoggingSection(_Section):
+    """The service's own log, on standard error."""
+
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    format: LogFormat = Field(default=LogFormat.AUTO, description="auto, text or json")
+
+
+class Config(_Section):
+    """The whole file. Every key has a default; an empty file is a valid configuration."""
+
+    slurm: SlurmSection = SlurmSection()
+    recovery: RecoverySection = RecoverySection()
+    logs: LogsSection = LogsSection()
+    database: DatabaseSection = DatabaseSection()
+    rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
+    logging: LoggingSection = LoggingSection()
+
+
+def default_path() -> Path:
+    """The file named by ``AJRD_CONFIG``, else /etc/ajrd/config.yaml."""
+    return Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a file; raises :class:`~ajrd.errors.ConfigError` with every fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Config:
+    """Checks the text of a configuration; ``name`` stands in messages for the file."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not YAML: {_where(error)}") from None
+    duplicates = [f"{name}:{line}: {key}: stands twice" for key, line in _duplicates(node)]
+    if duplicates:
+        raise ConfigError("\n".join(duplicates))
+    if value is None:
+        return Config()
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name}:1: the file must hold keys and values")
+    given = {key: section for key, section in value.items() if section is not None}
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_complaints(error, node, name))) from None
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _complaints(error: ValidationError, node: yaml.Node | None, name: str) -> Iterator[str]:
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        line = _line_of(node, fault["loc"])
+        said = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        yield f"{name}:{line}: {key}: {said}"
+
+
+def _line_of(node: yaml.Node | None, loc: Sequence[int | str]) -> int:
+    line = 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not pairs:
+                break
+            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _duplicates(node: Any, path: str = "") -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _duplicates(item, path)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        full = f"{path}{key.value}"
+        if full in seen:
+            yield full, key.start_mark.line + 1
+        seen.add(full)
+        yield from _duplicates(value, f"{full}.")

@@ -1,0 +1,184 @@
+"""The service: builds the parts, runs them in one TaskGroup, and ends them in order.
+
+This is the only module that knows every part. SIGTERM and SIGINT stop the service, SIGHUP or a
+changed file reloads configuration and rules: a bad file is refused and what was stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+
+from ajrd import journal
+from ajrd.config import Config, load
+from ajrd.detect.catalogue import Catalogue
+from ajrd.errors import AjrdError, ConfigError, StoreUnavailable
+from ajrd.judgement import Judgement
+from ajrd.logwatch import LogWatch
+from ajrd.recovery.loop import Recovery
+from ajrd.recovery.settings import no_checkpoint
+from ajrd.settings import recovery_settings, sqlite_path, store_url
+from ajrd.slurm.select import connect
+from ajrd.store.store import Store
+
+log = structlog.get_logger("ajrd")
+
+#: Names a checkpoint at which a fault test wants the service to die, as `kill -9` would do it.
+FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
+
+
+def now() -> datetime:
+    """The clock of the service."""
+    return datetime.now(UTC)
+
+
+def run_service(path: Path) -> None:
+    """Runs until a signal; raises :class:`~ajrd.errors.AjrdError` if it cannot start."""
+    config = load(path)
+    journal.configure(config.logging)
+    try:
+        asyncio.run(Service(path, config).run())
+    except* AjrdError as group:
+        raise _first(group) from None
+
+
+class Service:
+    """One running ajrd."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self._path = path
+        self._config = config
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Builds the parts in the order of their dependence and lets them go in reverse."""
+        config = self._config
+        async with AsyncExitStack() as stack:
+            lock = stack.enter_context(_only_one(sqlite_path(config)))
+            lock.flush()
+            judgement = Judgement(Catalogue.load(config.rules_dirs))
+            store = await Store.open(store_url(config), now())
+            stack.push_async_callback(store.close)
+            slurm = await connect(
+                conf=config.slurm.conf,
+                bin_dir=config.slurm.bin_dir,
+                timeout=config.slurm.timeout,
+                prefer=config.slurm.backend.value,
+            )
+            stack.push_async_callback(slurm.close)
+            logs = LogWatch(slurm, store, judgement.detector, config.logs.report_dir, now)
+            settings = recovery_settings(config)
+            recovery = Recovery(slurm, store, logs, judgement, settings, now, _checkpoint())
+            logs.learn = recovery.learn
+            await self._serve(recovery, logs, judgement)
+        log.info("stopped")
+
+    async def _serve(self, recovery: Recovery, logs: LogWatch, judgement: Judgement) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        reload = asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+        mode = self._config.recovery.mode.value
+        log.info("started", mode=mode, rules=judgement.digest[:12], pid=os.getpid())
+        async with asyncio.TaskGroup() as tasks:
+            parts = [
+                tasks.create_task(logs.run(), name="logs"),
+                tasks.create_task(recovery.run(), name="recovery"),
+                tasks.create_task(self._reload_on(reload, recovery, judgement), name="reload"),
+                tasks.create_task(self._changes(reload), name="changes"),
+            ]
+            await self._stop.wait()
+            log.info("stopping")
+            for part in reversed(parts):
+                part.cancel()
+
+    async def _reload_on(
+        self, reload: asyncio.Event, recovery: Recovery, judgement: Judgement
+    ) -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            try:
+                config = load(self._path)
+                judgement.use(Catalogue.load(config.rules_dirs))
+            except ConfigError as error:
+                log.error("reload_refused", why=str(error))
+                continue
+            self._take_over(config, recovery)
+            log.info("reloaded", mode=config.recovery.mode.value, rules=judgement.digest[:12])
+
+    def _take_over(self, config: Config, recovery: Recovery) -> None:
+        old, self._config = self._config, config
+        if (old.slurm, old.database, old.logs) != (config.slurm, config.database, config.logs):
+            log.warning("restart_needed", why="slurm, database and logs change only at a start")
+        journal.configure(config.logging)
+        recovery.configure(recovery_settings(config))
+
+    async def _changes(self, reload: asyncio.Event) -> None:
+        """Sets ``reload`` when the configuration or a rule file changes on disk."""
+        from watchfiles import awatch
+
+        folders = {self._path.resolve().parent, *(Path(d) for d in self._config.rules_dirs)}
+        watched = [folder for folder in folders if folder.is_dir()]
+        ours = {self._path.resolve().name}
+        async for changes in awatch(*watched, recursive=False, debounce=200):
+            names = {Path(changed).name for _kind, changed in changes}
+            if names & ours or any(name.endswith((".yaml", ".yml")) for name in names):
+                reload.set()
+
+
+class _only_one:  # noqa: N801 -- used as a context manager, reads as a verb
+    """Holds the lock file beside a SQLite store: two services must not share one."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = Path(f"{database}.lock")
+
+    def __enter__(self) -> TextIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+")
+        except OSError as error:
+            raise StoreUnavailable(f"cannot use the folder of the database: {error}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise StoreUnavailable(
+                f"another ajrd is running on this database (it holds {self._path})"
+            ) from None
+        return self._file
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+
+def _checkpoint() -> Callable[[str], None]:
+    """In fault tests a checkpoint kills the process on the spot; otherwise it is nothing."""
+    wanted = os.environ.get(FAULT_VARIABLE)
+    if not wanted:
+        return no_checkpoint
+
+    def die_at(name: str) -> None:
+        if name == wanted:
+            sys.stderr.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return die_at
+
+
+def _first(group: BaseExceptionGroup[AjrdError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,1 @@
+"""From the bytes of a log, and from Slurm's end states, to anomalies and one verdict. Pure."""

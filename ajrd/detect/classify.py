@@ -1,0 +1,113 @@
+"""From all evidence of an attempt to one verdict: what broke first. Pure.
+
+One failure prints many lines: the root, what other ranks make of it (cascade), what dying
+processes say (teardown). Evidence is ranked by how near to the root it can stand (``_GRADES``,
+read from top to bottom; the first line that fits counts), and within a grade by time. A line of
+the machine or of the scheduler outranks a program's, whoever spoke first: programs die a moment
+before the kernel's line about the reason has been written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ajrd.model import Anomaly, Finding, Recovery, Role, Verdict
+
+#: Node and GPU hardware, as the kernel, the driver or Slurm report it.
+MACHINE = frozenset({"gpu_ecc", "gpu_lost", "kernel_panic", "node_fail", "nvlink_error", "xid"})
+#: Somebody above the program ended it.
+LIMITS = frozenset({"slurm_preempted", "slurm_timelimit"})
+#: What programs come to for many reasons: yields to every plain root.
+WEAK = frozenset({"abort", "python_exception"})
+#: How launchers sum up a failure whose reason stands elsewhere.
+SUMMARY = frozenset({"abort", "app_error", "oom_host"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Grade:
+    """One line of the ranking; ``basis`` is the reason that a verdict gives."""
+
+    basis: str
+    fits: Callable[[Finding], bool]
+
+
+def _machine(finding: Finding) -> bool:
+    """Xids of the application (13, 31, 43) are no sign of a bad machine: they exclude no node."""
+    root = finding.role is Role.ROOT
+    return root and finding.cause in MACHINE and finding.recovery is Recovery.REQUEUE_EXCLUDE
+
+
+def _limit(finding: Finding) -> bool:
+    return finding.cause in LIMITS or (finding.cause == "oom_host" and finding.role is Role.ROOT)
+
+
+def _plain_root(finding: Finding) -> bool:
+    return finding.role is Role.ROOT and finding.cause not in WEAK
+
+
+def _first_error(finding: Finding) -> bool:
+    """An exception, an abort or a collective that failed: whichever came first."""
+    if finding.role is Role.CASCADE:
+        return finding.cause not in SUMMARY
+    return finding.role is Role.ROOT or finding.cause == "python_exception"
+
+
+def _summary(finding: Finding) -> bool:
+    return finding.role is Role.CASCADE
+
+
+_GRADES = (
+    _Grade("the machine failed", _machine),
+    _Grade("a limit was met", _limit),
+    _Grade("the first root", _plain_root),
+    _Grade("the first error", _first_error),
+    _Grade("a summary, the reason behind it is not known", _summary),
+    _Grade("what ended it is not known", lambda _finding: True),
+)
+
+
+def classify(anomalies: Sequence[Anomaly]) -> Verdict:
+    """What broke first. ``cause`` None and Recovery.NONE: nothing of it means trouble."""
+    serious = [anomaly for anomaly in anomalies if _is_serious(anomaly.finding)]
+    if not serious:
+        return Verdict(None, None, Recovery.NONE, "no sign of trouble")
+    first = min(serious, key=_order)
+    finding = first.finding
+    return Verdict(
+        kind=finding.kind,
+        cause=finding.cause,
+        recovery=finding.recovery,
+        reason=f"{_GRADES[_grade(finding)].basis} ({_place(finding)})",
+        finding=finding,
+        nodes=tuple(dict.fromkeys(_nodes(serious, finding))),
+    )
+
+
+def _is_serious(finding: Finding) -> bool:
+    return finding.role is not Role.BENIGN and finding.recovery is not Recovery.NONE
+
+
+def _grade(finding: Finding) -> int:
+    return next(number for number, grade in enumerate(_GRADES) if grade.fits(finding))
+
+
+def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int]:
+    """Grade, then time; lines of one file that were read together, by their place in it."""
+    finding = anomaly.finding
+    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset
+
+
+def _place(finding: Finding) -> str:
+    return f"rule {finding.rule}, line {finding.line_no}" if finding.line_no else finding.text
+
+
+def _nodes(anomalies: Iterable[Anomaly], chosen: Finding) -> Iterator[str]:
+    """The nodes named by the evidence of the same cause; none unless a node is to blame."""
+    if chosen.recovery is not Recovery.REQUEUE_EXCLUDE:
+        return
+    for finding in (anomaly.finding for anomaly in anomalies):
+        same = (finding.cause, finding.recovery) == (chosen.cause, chosen.recovery)
+        if same and finding.facts.get("node"):
+            yield finding.facts["node"]

@@ -1,0 +1,109 @@
+"""Rules made ready for lines: which piece of a line a rule speaks of, and the facts in it.
+
+A line that a progress bar has overwritten many times is one line to the file system, with
+carriage returns in it. Each piece between them is judged by itself, so that neither the bar's
+text vetoes a crash glued to it nor is shown in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ajrd.detect.pattern import Match, Regex, check, compile_any, groupless
+from ajrd.detect.rule import ProgressRule, Rule
+
+_LONGEST_FACT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """``line[start:end]`` is the piece that was hit; the match in it begins at ``match``."""
+
+    start: int
+    end: int
+    match: int
+
+
+class CompiledRule:
+    """One rule and its regular expressions."""
+
+    __slots__ = ("_any", "_facts", "_veto", "rule")
+
+    def __init__(self, rule: Rule, common_facts: Iterable[Regex] = ()) -> None:
+        self.rule = rule
+        self._any = compile_any((groupless(p), rule.sensitive) for p in rule.patterns)
+        vetoes = [(groupless(pattern), rule.sensitive) for pattern in rule.exclusions]
+        self._veto = compile_any(vetoes) if vetoes else None
+        named = [pattern for pattern in rule.patterns if "(?P<" in pattern]
+        own = [check(p, sensitive=rule.sensitive, re2_only=True) for p in (*named, *rule.facts)]
+        self._facts = (*own, *common_facts)
+
+    def hit(self, line: bytes) -> Hit | None:
+        """The first piece of the line (without its newline) that the rule speaks of."""
+        if self._any.search(line) is None:
+            return None
+        start = 0
+        for piece in line.split(b"\r"):
+            match = self._any.search(piece)
+            if match is not None and not (self._veto and self._veto.search(piece)):
+                return Hit(start, start + len(piece), start + match.start())
+            start += len(piece) + 1
+        return None
+
+    def facts(self, piece: bytes) -> dict[str, bytes]:
+        """What the named groups say; of several patterns that give a name the first counts."""
+        return read_facts(self._facts, piece)
+
+
+def read_facts(regexes: Iterable[Regex], piece: bytes) -> dict[str, bytes]:
+    """The named groups of every pattern that matches."""
+    facts: dict[str, bytes] = {}
+    for regex in regexes:
+        match = regex.search(piece)
+        for group, value in match.groupdict().items() if match else ():
+            name = group.decode("ascii")
+            if value and name not in facts:
+                facts[name] = value[:_LONGEST_FACT]
+    return facts
+
+
+class CompiledProgress:
+    """All progress rules in one alternation, and each by itself for its step."""
+
+    __slots__ = ("_any", "_each")
+
+    def __init__(self, rules: Iterable[ProgressRule]) -> None:
+        pairs = [(rule.pattern, rule.sensitive) for rule in rules]
+        self._each = [check(pattern, sensitive=case) for pattern, case in pairs]
+        self._any = compile_any((groupless(p), case) for p, case in pairs) if pairs else None
+
+    def newest(self, block: bytes) -> int | None:
+        """The last byte of the last progress in a block of lines, searched from its end.
+
+        The window grows from the end, so a block full of progress costs no more than a little.
+        """
+        if self._any is None:
+            return None
+        window = 4096
+        while True:
+            start = block.rfind(b"\n", 0, max(len(block) - window, 0)) + 1
+            ends = [m.end() for m in self._any.finditer(block, start) if _in_line(m, block)]
+            if ends:
+                return ends[-1] - 1
+            if start == 0:
+                return None
+            window *= 16
+
+    def step(self, piece: bytes) -> int | None:
+        """The highest step that a pattern reads in the piece."""
+        steps = [_number(read_facts([regex], piece).get("step")) for regex in self._each]
+        return max((step for step in steps if step is not None), default=None)
+
+
+def _in_line(match: Match, block: bytes) -> bool:
+    return block.find(b"\n", match.start(), match.end()) < 0
+
+
+def _number(digits: bytes | None) -> int | None:
+    return int(digits) if digits and digits.isdigit() and len(digits) < 16 else None

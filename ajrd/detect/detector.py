@@ -1,0 +1,217 @@
+"""What stands in one log: feeds on blocks of lines, and tells anomalies and progress.
+
+A block without suspects costs one scan and one count of its newlines; nothing in Python happens
+for each line. A detector belongs to one file and remembers a few lines for context and how
+often each rule has spoken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ajrd.detect.compiled import CompiledRule, Hit
+from ajrd.detect.engine import Engine
+from ajrd.detect.findings import Findings
+from ajrd.detect.shown import beside, clean, stretch
+from ajrd.model import Finding, Progress
+
+#: Findings of one rule in one file that are told one by one.
+CAP = 100
+#: Lines shown before and after a finding.
+CONTEXT = 3
+_CONTEXT_BYTES = 8192
+_PROGRESS_SHOWN = 256
+#: Bytes at the end of a block that are looked at first for what is newest.
+_WINDOW = 16384
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How often a rule has spoken in this file, and where it was told last."""
+
+    told: int = 0
+    last: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the block: its bytes are ``block[start:end]``, without the newline."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Block:
+    """Consecutive bytes of a file; the line count is carried on from line to line."""
+
+    text: bytes
+    offset: int
+    line_no: int
+    _counted_to: int = 0
+
+    def line_at(self, place: int) -> _Line:
+        """The line that holds the byte at ``place``."""
+        end = self.text.find(b"\n", place)
+        start = self.text.rfind(b"\n", 0, place) + 1
+        return _Line(start, len(self.text) if end < 0 else end)
+
+    def number(self, line: _Line) -> int:
+        """The 1-based number of a line; cheapest when asked in order."""
+        if line.start < self._counted_to:
+            return self.line_no - self.text.count(b"\n", line.start, self._counted_to) + 1
+        self.line_no += self.text.count(b"\n", self._counted_to, line.start)
+        self._counted_to = line.start
+        return self.line_no + 1
+
+
+class Detector:
+    """Looks at one file, block after block.
+
+    After ``CAP`` findings of one rule its further ones are not told; yet when progress has
+    answered the last one told, the newest one of the next block is told again, for it may be
+    the one that the run did not survive.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tallies: dict[int, _Tally] = {}
+        self._suppressed: Counter[str] = Counter()
+        self._progress_at = -1
+        self._before: tuple[bytes, ...] = ()
+
+    @property
+    def suppressed(self) -> Mapping[str, int]:
+        """For each rule at its cap, the blocks in which it had more to say than was told."""
+        return self._suppressed
+
+    def feed(self, block: bytes, offset: int, line_no: int) -> Findings:
+        """Judges the next block of the file: complete lines, at most 1 MiB.
+
+        ``offset`` is the byte offset of the block, ``line_no`` the number of lines before it.
+        """
+        suspects = self._engine.suspects(block)
+        progress = self._newest_progress(block, offset, line_no) if suspects.progress else None
+        if progress is not None:
+            self._progress_at = progress.offset
+        found: list[Finding] = []
+        if suspects.rules:
+            found = self._judge(_Block(block, offset, line_no), suspects.rules)
+        self._before = (*self._before, *_last_lines(block, len(block)))[-CONTEXT:]
+        return Findings(tuple(found), progress, block.count(b"\n"))
+
+    def _judge(self, block: _Block, rules: frozenset[int]) -> list[Finding]:
+        full = frozenset(index for index in rules if self._tally(index).told >= CAP)
+        found = list(self._tell_all(block, rules - full))
+        for index in full:
+            found += self._tell_newest(block, index)
+        return sorted(found, key=lambda finding: finding.offset)
+
+    def _tell_all(self, block: _Block, rules: frozenset[int]) -> Iterator[Finding]:
+        """Every line of which a rule speaks, until the rule has spoken too often."""
+        place = 0
+        while rules and (line := self._next_line(block, place, rules)) is not None:
+            place = line.end + 1
+            for index in sorted(rules):
+                if hit := self._rule(index).hit(block.text[line.start : line.end]):
+                    yield self._tell(index, hit, block, line)
+                    if self._tally(index).told == CAP:
+                        rules -= {index}
+
+    def _tell_newest(self, block: _Block, index: int) -> Iterator[Finding]:
+        """The last line of the block of which a rule at its cap speaks, if it is news."""
+        self._suppressed[self._rule(index).rule.id] += 1
+        if self._progress_at <= self._tally(index).last:
+            return
+        window, end = _WINDOW, len(block.text)
+        while end:
+            start = block.text.rfind(b"\n", 0, max(end - window, 0)) + 1
+            hits = list(self._hits(block, index, start, end))
+            if hits:
+                yield self._tell(index, *hits[-1])
+                return
+            window, end = window * 4, start
+
+    def _hits(
+        self, block: _Block, index: int, start: int, end: int
+    ) -> Iterator[tuple[Hit, _Block, _Line]]:
+        rules = frozenset((index,))
+        while (line := self._next_line(block, start, rules)) is not None and line.start < end:
+            start = line.end + 1
+            if hit := self._rule(index).hit(block.text[line.start : line.end]):
+                yield hit, block, line
+
+    def _next_line(self, block: _Block, place: int, rules: frozenset[int]) -> _Line | None:
+        """The first line from ``place`` on of which one of the rules may speak."""
+        if place >= len(block.text):
+            return None
+        match = self._engine.ready.finder(rules).search(block.text, place)
+        return block.line_at(match.start()) if match is not None else None
+
+    def _rule(self, index: int) -> CompiledRule:
+        return self._engine.ready.rule(index)
+
+    def _tally(self, index: int) -> _Tally:
+        return self._tallies.setdefault(index, _Tally())
+
+    def _tell(self, index: int, hit: Hit, block: _Block, line: _Line) -> Finding:
+        tally = self._tally(index)
+        tally.told, tally.last = tally.told + 1, block.offset + line.start
+        return self._finding(self._rule(index), hit, block, line)
+
+    def _finding(self, compiled: CompiledRule, hit: Hit, block: _Block, line: _Line) -> Finding:
+        piece = block.text[line.start + hit.start : line.start + hit.end]
+        rule = compiled.rule
+        return Finding(
+            rule=rule.id,
+            kind=rule.kind,
+            cause=rule.cause,
+            role=rule.role,
+            recovery=rule.recovery,
+            offset=block.offset + line.start,
+            line_no=block.number(line),
+            text=stretch(piece, hit.match - hit.start),
+            before=self._context_before(block.text, line.start),
+            after=tuple(beside(text) for text in _next_lines(block.text, line.end + 1)),
+            facts={name: clean(value) for name, value in compiled.facts(piece).items()},
+        )
+
+    def _context_before(self, block: bytes, start: int) -> tuple[str, ...]:
+        near = _last_lines(block, start)
+        return tuple(beside(line) for line in (*self._before, *near)[-CONTEXT:])
+
+    def _newest_progress(self, text: bytes, offset: int, line_no: int) -> Progress | None:
+        ready, block = self._engine.ready.progress, _Block(text, offset, line_no)
+        place = ready.newest(text)
+        if place is None:
+            return None
+        line = block.line_at(place)
+        start = max(line.start, text.rfind(b"\r", line.start, place) + 1)
+        end = text.find(b"\r", place, line.end)
+        piece = text[start : line.end if end < 0 else end]
+        shown = stretch(piece, place - start, _PROGRESS_SHOWN)
+        return Progress(offset + line.start, block.number(line), shown, ready.step(piece))
+
+
+def _last_lines(block: bytes, end: int) -> tuple[bytes, ...]:
+    """The last few lines of ``block[:end]``, without newlines."""
+    lines: list[bytes] = []
+    stop = max(end - _CONTEXT_BYTES, 0)
+    while end > stop and len(lines) < CONTEXT:
+        line_end = end - 1 if block[end - 1] == 10 else end
+        start = block.rfind(b"\n", 0, line_end) + 1
+        lines.append(block[max(start, line_end - _CONTEXT_BYTES) : line_end])
+        end = start
+    return tuple(reversed(lines))
+
+
+def _next_lines(block: bytes, start: int) -> list[bytes]:
+    lines: list[bytes] = []
+    while start < len(block) and len(lines) < CONTEXT:
+        end = block.find(b"\n", start)
+        end = len(block) if end < 0 else end
+        lines.append(block[start:end])
+        start = end + 1
+    return lines

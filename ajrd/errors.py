@@ -1,0 +1,31 @@
+"""The errors of ajrd: one small tree.
+
+Each message says what was being done, to what, and what the reader can do. An error is
+caught where something can be decided about it and nowhere else.
+"""
+
+from __future__ import annotations
+
+
+class AjrdError(Exception):
+    """Anything that ajrd itself reports."""
+
+
+class ConfigError(AjrdError):
+    """A configuration or rule file is wrong; the message names file, line and key."""
+
+
+class SlurmUnavailable(AjrdError):
+    """slurmctld did not answer, or not intelligibly: the state of every job is *unknown*."""
+
+
+class SlurmRejected(AjrdError):
+    """slurmctld answered and refused the command. ``code`` is one of :class:`Refusal`."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailable(AjrdError):
+    """The database did not answer or did not commit; nothing of the transaction is kept."""

@@ -1,0 +1,1 @@
+"""What should happen to a job and why: pure functions, no I/O, no clock."""

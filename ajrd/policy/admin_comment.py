@@ -1,0 +1,48 @@
+"""ajrd's own words in a job's AdminComment, beside those of other people.
+
+AdminComment survives requeues and is shown by ``squeue -O admin_comment``. ajrd's words stand
+in one bracket, ``[ajrd a0 hold<1795520058 CRASH segfault: requeue 1 of 3]``: the attempt that
+it acts on, the deadline of a hold as a UNIX time (0: none), the reason. Everything outside the
+bracket belongs to others and is kept. The deadline lets a watchdog release a hold of a dead
+ajrd with nothing but Slurm to look at.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_MARK = re.compile(r"\[ajrd a(\d+) hold<(\d+) ([^\[\]]*)\]")
+_UNSAFE = re.compile(r"[^\x20-\x7e]|[\[\]\"']")
+MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What ajrd said of a job: attempt index, deadline of the hold (None: no hold), reason."""
+
+    attempt: int
+    hold_deadline: datetime | None
+    reason: str
+
+    def __str__(self) -> str:
+        deadline = int(self.hold_deadline.timestamp()) if self.hold_deadline else 0
+        reason = _UNSAFE.sub("_", self.reason)[:MAX_REASON].strip()
+        return f"[ajrd a{self.attempt} hold<{deadline} {reason}]"
+
+
+def read_mark(comment: str) -> Mark | None:
+    """The newest mark of ajrd in an AdminComment."""
+    marks = _MARK.findall(comment)
+    if not marks:
+        return None
+    attempt, deadline, reason = marks[-1]
+    when = datetime.fromtimestamp(int(deadline), UTC) if int(deadline) else None
+    return Mark(int(attempt), when, reason)
+
+
+def with_mark(comment: str, mark: Mark) -> str:
+    """``comment`` with ajrd's earlier marks replaced by ``mark``, other text kept."""
+    others = _MARK.sub("", comment).strip()
+    return f"{others} {mark}" if others else str(mark)

@@ -1,0 +1,67 @@
+"""From a verdict to a decision: what should happen to one attempt, and why.
+
+The table in :func:`decide` is read from top to bottom; the first line that fits decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
+from ajrd.policy.eligibility import Site, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should happen. ``branch`` names the line of the table, ``reason`` is for people."""
+
+    verb: Verb
+    branch: str
+    reason: str
+    exclude_nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a decision depends on.
+
+    ``used`` counts the requeues of this job that ajrd has already begun; restarts that
+    happened before ajrd knew the job count as used, for nobody can say whose they were.
+    """
+
+    job: JobInfo
+    directive: Directive
+    verdict: Verdict
+    used: int
+    site: Site
+
+
+def decide(case: Case) -> Plan:
+    """The decision for one attempt."""
+    job, directive, verdict = case.job, case.directive, case.verdict
+    cause = f"{verdict.kind} {verdict.cause}"
+    if reason := refusal(job, directive, case.site):
+        return Plan(Verb.LEAVE, "not_eligible", f"{cause}, left alone: {reason}")
+    if job.state is JobState.COMPLETED:
+        return Plan(Verb.LEAVE, "completed", f"{cause}, but the job ended well")
+    if _pointless(case):
+        return Plan(Verb.STOP, "pointless", f"{cause}: {verdict.reason}; another try is pointless")
+    if directive.mode is ResumeMode.SINGLETON:
+        return Plan(Verb.CHAIN, "singleton", f"{cause}: the next job of the chain takes over")
+    if case.used >= directive.max_requeue_times:
+        spent = f"requeued {case.used} of {directive.max_requeue_times} times"
+        return Plan(Verb.STOP, "budget_spent", f"{cause}: {spent}, no more requeue")
+    attempt = f"requeue {case.used + 1} of {directive.max_requeue_times}"
+    return Plan(Verb.REQUEUE, "requeue", f"{cause}: {attempt}", _exclude(case))
+
+
+def _pointless(case: Case) -> bool:
+    if case.verdict.recovery is not Recovery.STOP:
+        return False
+    wanted = {name.lower() for name in case.directive.resume_on}
+    return not wanted & {(case.verdict.cause or "").lower(), case.job.state.lower()}
+
+
+def _exclude(case: Case) -> tuple[str, ...]:
+    wanted = case.directive.exclude_nodes and case.verdict.recovery is Recovery.REQUEUE_EXCLUDE
+    return case.verdict.nodes if wanted else ()

@@ -1,0 +1,1 @@
+"""Attempts, the reconcile loop, and what is done to Slurm."""

@@ -1,0 +1,201 @@
+"""The next missing step of a decision: the state machine of a recovery, as a pure function.
+
+Theory of operation. A decision is carried out by looking at the job as Slurm shows it now,
+doing the one next step that is missing, and looking again (level-triggered). Nothing remembers
+what the last look believed, so the sequence goes on from any point after any crash. Slurm's
+restart counter tells which attempt a view is about; with ``i`` the index of the attempt that
+the decision is on:
+
+    restarts == i    the attempt itself: alive, on its way out, or ended
+    restarts == i+1  it has been requeued; this is the successor: held, waiting, or running
+    restarts >  i+1  the successor has come and gone: nothing left to do
+    restarts <  i    another job has the id
+
+    REQUEUE   i, alive or ended    announce, then requeue_hold
+              i, completing        wait: Slurm is still killing
+              i+1, held by us      update (StartTime=now, nodes, AdminComment), then release
+              i+1, pending         wait for resources
+              i+1, started         CONVERGED
+    STOP      i, alive             announce, then cancel
+              i, ended             announce, CONVERGED
+    CHAIN     i, alive             announce, then cancel
+              i, ended             release the next job of the chain if its user holds it
+              next job started     CONVERGED
+
+A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
+ABANDONED: they know better. A hold that has passed its deadline is released without its update.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ajrd.model import DecisionState, HoldBy, JobInfo, JobState, Step, Verb
+
+
+class Outcome(StrEnum):
+    """How a decision ended: the fixed list of reasons."""
+
+    SUCCESSOR_STARTED = "successor_started"
+    STOPPED = "stopped"
+    CHAIN_CONTINUES = "chain_continues"
+    CHAIN_ENDS = "chain_ends"
+    LEFT_ALONE = "left_alone"
+    REQUEUED_BY_OTHERS = "requeued_by_others"
+    ENDED_WELL = "ended_well"
+    CANCELLED_BY_OTHERS = "cancelled_by_others"
+    HELD_BY_OTHERS = "held_by_others"
+    JOB_UNKNOWN = "job_unknown"
+    REFUSED_BY_SLURM = "refused_by_slurm"
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Run the command of this step."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until Slurm shows something else."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The decision is over."""
+
+    state: DecisionState
+    outcome: Outcome
+
+
+Move = Do | Wait | End
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Everything the next move depends on.
+
+    ``settled`` are the steps that need no further try (done, skipped, or failed without harm);
+    ``begun`` those whose command may have run. ``job`` None: Slurm knows no such job.
+    ``next_job`` is the next of a singleton chain, None if there is none.
+    """
+
+    verb: Verb
+    attempt: int
+    job: JobInfo | None
+    settled: frozenset[Step]
+    begun: frozenset[Step]
+    now: datetime
+    hold_deadline: datetime | None = None
+    next_job: JobInfo | None = None
+
+
+#: The steps that a decision intends, in the order in which they come.
+STEPS: dict[Verb, tuple[Step, ...]] = {
+    Verb.REQUEUE: (Step.ANNOUNCE, Step.REQUEUE_HOLD, Step.UPDATE, Step.RELEASE),
+    Verb.STOP: (Step.ANNOUNCE, Step.CANCEL),
+    Verb.CHAIN: (Step.ANNOUNCE, Step.CANCEL, Step.RELEASE_NEXT),
+    Verb.LEAVE: (),
+}
+
+
+def next_move(now: Situation) -> Move:
+    """What to do next for a decision."""
+    if now.verb is Verb.LEAVE:
+        return _converged(Outcome.LEFT_ALONE)
+    if now.job is None:
+        return _without_job(now)
+    if now.job.restarts < now.attempt:
+        return _abandoned(Outcome.JOB_UNKNOWN)
+    if now.verb is Verb.REQUEUE:
+        return _requeue(now, now.job)
+    if now.job.restarts > now.attempt:
+        return _abandoned(Outcome.REQUEUED_BY_OTHERS)
+    return _stop(now, now.job)
+
+
+def _without_job(now: Situation) -> Move:
+    """Slurm has forgotten the job (MinJobAge): that is how a stopped attempt looks in the end."""
+    if now.verb is Verb.STOP:
+        return _converged(Outcome.STOPPED)
+    if now.verb is Verb.CHAIN:
+        return _chain(now)
+    return _abandoned(Outcome.JOB_UNKNOWN)
+
+
+def _requeue(now: Situation, job: JobInfo) -> Move:
+    if job.restarts == now.attempt:
+        return _before_requeue(now, job)
+    if job.restarts > now.attempt + 1:
+        return _converged(Outcome.SUCCESSOR_STARTED)
+    if job.state is JobState.CANCELLED:
+        return _abandoned(Outcome.CANCELLED_BY_OTHERS)
+    if job.state is JobState.PENDING:
+        return _successor_pending(now, job)
+    return _converged(Outcome.SUCCESSOR_STARTED)
+
+
+def _before_requeue(now: Situation, job: JobInfo) -> Move:
+    if job.state is JobState.CANCELLED:
+        return _abandoned(Outcome.CANCELLED_BY_OTHERS)
+    if job.state is JobState.COMPLETED:
+        return _abandoned(Outcome.ENDED_WELL)
+    if job.completing or job.state is JobState.PENDING:
+        return Wait("Slurm is ending the attempt")
+    if Step.ANNOUNCE not in now.settled:
+        return Do(Step.ANNOUNCE)
+    return Do(Step.REQUEUE_HOLD)
+
+
+def _successor_pending(now: Situation, job: JobInfo) -> Move:
+    if job.completing:
+        return Wait("Slurm is ending the attempt")
+    ours = Step.REQUEUE_HOLD in now.begun
+    if job.held is HoldBy.NOBODY:
+        return Wait("for resources") if ours else _converged(Outcome.REQUEUED_BY_OTHERS)
+    if job.held is not HoldBy.REQUEUE_HOLD or not ours:
+        return _abandoned(Outcome.HELD_BY_OTHERS)
+    late = now.hold_deadline is not None and now.now >= now.hold_deadline
+    if Step.UPDATE not in now.settled and not late:
+        return Do(Step.UPDATE)
+    return Do(Step.RELEASE)
+
+
+def _stop(now: Situation, job: JobInfo) -> Move:
+    if job.state is JobState.COMPLETED and not job.completing:
+        return _abandoned(Outcome.ENDED_WELL)
+    if Step.ANNOUNCE not in now.settled:
+        return Do(Step.ANNOUNCE)
+    if job.completing:
+        return Wait("Slurm is ending the attempt")
+    if job.state is JobState.PENDING:
+        return Wait("Slurm is requeueing the attempt")
+    if not job.state.ended:
+        return Do(Step.CANCEL)
+    return _chain(now) if now.verb is Verb.CHAIN else _converged(Outcome.STOPPED)
+
+
+def _chain(now: Situation) -> Move:
+    following = now.next_job
+    if following is None:
+        return _converged(Outcome.CHAIN_ENDS)
+    if following.state is not JobState.PENDING:
+        return _converged(Outcome.CHAIN_CONTINUES)
+    if following.held is HoldBy.USER:
+        return Do(Step.RELEASE_NEXT)
+    if following.held is not HoldBy.NOBODY:
+        return _abandoned(Outcome.HELD_BY_OTHERS)
+    return Wait(f"for job {following.job_id}, the next of the chain, to start")
+
+
+def _converged(outcome: Outcome) -> End:
+    return End(DecisionState.CONVERGED, outcome)
+
+
+def _abandoned(outcome: Outcome) -> End:
+    return End(DecisionState.ABANDONED, outcome)

@@ -1,0 +1,45 @@
+"""From the file's words to what each part takes: the only place that knows both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ajrd.config import Config, Mode
+from ajrd.policy.directive import Limits
+from ajrd.policy.eligibility import Site
+from ajrd.recovery.settings import Settings
+
+
+def limits_of(config: Config) -> Limits:
+    """The site's default and ceiling for requeues."""
+    recovery = config.recovery
+    return Limits(recovery.default_requeue_times, recovery.max_requeue_times)
+
+
+def site_of(config: Config) -> Site:
+    """Where ajrd may act, and whether."""
+    recovery = config.recovery
+    return Site(frozenset(recovery.partitions), recovery.mode is Mode.ACT)
+
+
+def recovery_settings(config: Config) -> Settings:
+    """What the recovery loop takes."""
+    recovery = config.recovery
+    return Settings(
+        poll=config.slurm.poll,
+        settle=recovery.settle,
+        progress_lag=recovery.progress_lag,
+        hold_limit=recovery.hold_limit,
+        site=site_of(config),
+        limits=limits_of(config),
+    )
+
+
+def sqlite_path(config: Config) -> Path:
+    """The file of the embedded store."""
+    return Path(config.database.url.removeprefix("sqlite:///"))
+
+
+def store_url(config: Config) -> str:
+    """The URL with the driver that the service uses."""
+    return config.database.url.replace("sqlite:", "sqlite+aiosqlite:", 1)

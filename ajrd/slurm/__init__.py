@@ -1,0 +1,1 @@
+"""What Slurm says about jobs, and what ajrd makes it do."""

@@ -1,0 +1,123 @@
+"""The rows of the store as values, for the recovery loop and for readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ajrd.model import ActionState, Anomaly, DecisionState, Step, Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One submission. ``restarts_before`` are those that happened before ajrd knew the job.
+
+    ``note`` says why a job is not managed, or what was understood differently than written.
+    """
+
+    id: int
+    cluster: str
+    job_id: str
+    raw_id: int
+    first_submit_time: datetime
+    submit_time: datetime
+    name: str
+    user: str
+    uid: int
+    partition: str
+    comment: str
+    managed: bool
+    note: str
+    restarts: int
+    restarts_before: int
+    state: str
+    reason: str
+    closed: bool
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One execution of a job; ``state`` is Slurm's, or REQUEUED when a restart ended it."""
+
+    id: int
+    job: int
+    idx: int
+    state: str
+    nodes: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    exit_code: int = 0
+    signal: int = 0
+    log_note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyRecord:
+    """An anomaly with its row number."""
+
+    id: int
+    attempt: int
+    anomaly: Anomaly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """One Slurm command of a decision, with what became of it."""
+
+    id: int
+    decision: int
+    step: Step
+    key: str
+    target: str
+    state: ActionState
+    tries: int
+    result: str
+    intended_at: datetime
+    claimed_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """What should happen to one attempt, and where it stands."""
+
+    id: int
+    attempt: int
+    anomaly: int | None
+    verb: Verb
+    branch: str
+    reason: str
+    exclude_nodes: str
+    state: DecisionState
+    outcome: str
+    detail: str
+    hold_deadline: datetime | None
+    created_at: datetime
+    closed_at: datetime | None
+    actions: tuple[ActionRecord, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One line of the audit trail."""
+
+    id: int
+    at: datetime
+    job: int | None
+    attempt_idx: int | None
+    event: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """A log file as read for an attempt: how far, and its newest progress line."""
+
+    path: str
+    offset: int
+    line_no: int
+    progress_offset: int | None
+    progress_at: datetime | None
+    progress_text: str | None
+    updated_at: datetime

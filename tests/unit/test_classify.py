@@ -1,0 +1,136 @@
+"""One verdict from all evidence: the root before the cascade before the teardown."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ajrd.detect.classify import classify
+from ajrd.model import Anomaly, Kind, Recovery, Role
+
+from .samples import anomaly
+
+ROOT, CASCADE, TEARDOWN = Role.ROOT, Role.CASCADE, Role.TEARDOWN
+EXCLUDE, STOP, REQUEUE, NONE = (
+    Recovery.REQUEUE_EXCLUDE,
+    Recovery.STOP,
+    Recovery.REQUEUE,
+    Recovery.NONE,
+)
+
+
+def seen(
+    seconds: float, cause: str, role: Role, recovery: Recovery, offset: int = 0, **more: Any
+) -> Anomaly:
+    return anomaly(seconds, cause=cause, role=role, recovery=recovery, offset=offset, **more)
+
+
+SEGFAULT = seen(5, "segfault", ROOT, REQUEUE)
+NCCL = seen(1, "nccl_timeout", CASCADE, REQUEUE)
+PYTHON = seen(2, "python_exception", TEARDOWN, STOP)
+CANCELLED = seen(0, "slurm_cancelled_by_user", TEARDOWN, STOP)
+TERMINATED = seen(0, "teardown", TEARDOWN, NONE)
+SUMMARY = seen(1, "app_error", CASCADE, STOP)
+TIME_LIMIT = seen(9, "slurm_timelimit", ROOT, REQUEUE)
+LOST_GPU = seen(60, "gpu_lost", ROOT, EXCLUDE, facts={"node": "n3"})
+
+
+def test_no_evidence_means_that_nothing_is_wrong() -> None:
+    verdict = classify([])
+    assert (verdict.kind, verdict.cause, verdict.recovery) == (None, None, NONE)
+
+
+def test_words_that_mean_nothing_give_no_verdict() -> None:
+    assert classify([TERMINATED, seen(0, "segfault", Role.BENIGN, REQUEUE)]).cause is None
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause"),
+    [
+        ([NCCL, SEGFAULT, CANCELLED], "segfault"),
+        ([PYTHON, SEGFAULT], "segfault"),
+        ([SEGFAULT, LOST_GPU], "gpu_lost"),
+        ([SEGFAULT, TIME_LIMIT], "slurm_timelimit"),
+        ([NCCL, PYTHON], "nccl_timeout"),
+        ([seen(3, "nccl_timeout", CASCADE, REQUEUE), PYTHON], "python_exception"),
+        ([SUMMARY, PYTHON], "python_exception"),
+        ([seen(0, "abort", CASCADE, REQUEUE), NCCL], "nccl_timeout"),
+        ([CANCELLED, SUMMARY], "app_error"),
+        ([CANCELLED, TERMINATED], "slurm_cancelled_by_user"),
+        ([seen(1, "oom_host", TEARDOWN, STOP), seen(2, "oom_host", ROOT, STOP)], "oom_host"),
+        ([seen(1, "xid", ROOT, STOP), seen(0, "nccl_error", CASCADE, REQUEUE)], "xid"),
+        ([seen(2, "xid", ROOT, STOP), seen(1, "segfault", ROOT, REQUEUE)], "segfault"),
+        ([seen(2, "slurm_preempted", TEARDOWN, REQUEUE), CANCELLED], "slurm_preempted"),
+    ],
+)
+def test_what_stands_nearest_to_the_root_is_the_verdict(
+    evidence: list[Anomaly], cause: str
+) -> None:
+    assert classify(evidence).cause == cause
+    assert classify(evidence[::-1]).cause == cause
+
+
+def test_of_two_roots_in_one_file_the_upper_line_counts() -> None:
+    upper, lower = (
+        seen(0, "cuda_error", ROOT, STOP, offset=10),
+        seen(0, "segfault", ROOT, REQUEUE, offset=90),
+    )
+    assert classify([lower, upper]).finding == upper.finding
+
+
+def test_of_two_roots_in_different_files_the_one_read_first_counts() -> None:
+    late = seen(2, "cuda_error", ROOT, STOP, offset=10)
+    early = Anomaly(seen(1, "segfault", ROOT, REQUEUE, offset=90).finding, "b.log", at_one())
+    assert classify([late, early]).cause == "segfault"
+
+
+def at_one() -> Any:
+    return seen(1, "x", ROOT, STOP).detected_at
+
+
+def test_every_node_with_the_fault_is_named_once() -> None:
+    evidence = [
+        LOST_GPU,
+        seen(61, "gpu_lost", ROOT, EXCLUDE, facts={"node": "n4"}),
+        seen(62, "gpu_lost", ROOT, EXCLUDE, facts={"node": "n3"}),
+        seen(63, "segfault", ROOT, REQUEUE, facts={"node": "n5"}),
+    ]
+    assert classify(evidence).nodes == ("n3", "n4")
+
+
+def test_no_node_is_named_for_a_fault_that_may_happen_anywhere() -> None:
+    assert classify([seen(0, "segfault", ROOT, REQUEUE, facts={"node": "n5"})]).nodes == ()
+
+
+EVIDENCE = st.builds(
+    seen,
+    st.integers(0, 5),
+    st.sampled_from(["segfault", "nccl_timeout", "xid", "abort", "app_error", "oom_host"]),
+    st.sampled_from(Role),
+    st.sampled_from(Recovery),
+    st.integers(0, 5),
+    source=st.sampled_from(["a.log", "b.log"]),
+    kind=st.just(Kind.CRASH),
+)
+
+
+@given(st.lists(EVIDENCE, max_size=8), st.randoms(use_true_random=False))
+def test_the_verdict_does_not_depend_on_the_order_of_the_list(
+    evidence: list[Anomaly], chance: random.Random
+) -> None:
+    distinct = list({(a.detected_at, a.source, a.finding.offset): a for a in evidence}.values())
+    shuffled = list(distinct)
+    chance.shuffle(shuffled)
+    assert classify(shuffled).finding == classify(distinct).finding
+
+
+@given(st.lists(EVIDENCE, max_size=8))
+def test_a_root_with_a_recovery_is_never_passed_over_for_teardown(evidence: list[Anomaly]) -> None:
+    chosen = classify(evidence).finding
+    if any(a.finding.role is ROOT and a.finding.recovery is not NONE for a in evidence):
+        assert chosen is not None
+        assert chosen.role in (ROOT, CASCADE) or chosen.cause == "slurm_preempted"

@@ -1,0 +1,514 @@
+"""Following many logs: found lines and positions go to the sink together, and once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ajrd.errors import StoreUnavailable
+from ajrd.logs.follow import AttemptStart, LogFollower
+from ajrd.logs.lanes import Lanes
+from ajrd.logs.mounts import Mount, Mounts, parse_mountinfo
+from tests.unit.logfiles import HungFiles, Kept, WordDetector, log_file
+
+QUICK: dict[str, Any] = {"poll_min": 0.01, "poll_max": 0.05, "report_every": 0.05, "watch": False}
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "slurm-7.out"
+
+
+@asynccontextmanager
+async def following(kept: Kept, **options: Any) -> AsyncIterator[LogFollower]:
+    follower = LogFollower(WordDetector, kept, **(QUICK | options))
+    task = asyncio.create_task(follower.run())
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
+
+
+async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def start(kept: Kept, restarts: int = 0, began: datetime | None = None) -> AttemptStart:
+    """An attempt that began a second ago, or at ``began``."""
+    moment = began or datetime.now(UTC) - timedelta(seconds=1)
+    return AttemptStart(began=moment, restarts=restarts, marks=("7",), positions=kept.positions_at)
+
+
+async def second_attempt(kept: Kept) -> AttemptStart:
+    """An attempt that begins now. File times lag behind the clock by a tick of the kernel."""
+    begins = start(kept, restarts=1, began=datetime.now(UTC))
+    await asyncio.sleep(0.02)
+    return begins
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+async def test_a_crash_line_reaches_the_sink_with_the_position_behind_it(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("one\n")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.positions())
+        append(path, "crash\n")
+        await until(lambda: kept.texts())
+    (batch,) = [batch for batch in kept.batches if batch.found]
+    assert (batch.attempt_id, batch.source) == (1, str(path))
+    assert batch.position
+    assert (batch.position.offset, batch.position.line_no) == (10, 2)
+    assert batch.found[0].before == ("one",)
+
+
+async def test_an_open_crash_line_is_told_once_though_the_line_grows(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("one\ncrash")
+    async with following(kept, partial_after=0.05) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.texts())
+        append(path, " of rank 0")
+        await asyncio.sleep(0.2)
+        append(path, "\nsecond crash\n")
+        await until(lambda: len(kept.texts()) > 1)
+        assert await follower.drain(1)
+    assert kept.texts() == ["crash", "second crash"]
+    assert next(batch.found for batch in kept.batches if batch.found)[0].before == ("one",)
+
+
+async def test_an_open_crash_line_told_before_a_restart_is_not_told_again(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("one\ncrash")
+    for _ in range(2):
+        async with following(kept, partial_after=0.05) as follower:
+            await follower.follow(1, [log_file(str(path))], start(kept))
+            await until(lambda: kept.texts())
+            await follower.drain(1)
+        append(path, " of rank 0\n")
+    assert kept.texts() == ["crash"]
+
+
+async def test_progress_is_reported_with_the_time_it_was_read(kept: Kept, path: Path) -> None:
+    path.write_text("step 1\nstep 2\n")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    async with following(kept, now=lambda: moment) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.batches)
+    newest = kept.batches[0]
+    assert newest.progress
+    assert newest.progress.text == "step 2"
+    assert newest.progress_at == moment
+
+
+async def test_draining_reads_what_stands_there_now_open_line_and_all(
+    kept: Kept, path: Path
+) -> None:
+    async with following(kept, poll_min=5.0, poll_max=5.0, partial_after=60.0) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.status(1)[0].read_at)
+        path.write_text("step 1\ncrash without end")
+        assert await follower.drain(1)
+        assert kept.texts() == ["crash without end"]
+    assert kept.batches[-1].position
+    assert kept.batches[-1].position.offset == 24
+
+
+async def test_a_file_that_does_not_exist_can_be_drained_and_one_that_is_closed_cannot(
+    kept: Kept, tmp_path: Path
+) -> None:
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(tmp_path / "none"))], start(kept))
+        await follower.follow(2, [log_file("/dev/null")], start(kept))
+        assert await follower.drain(1) is True
+        assert await follower.drain(2) is False
+        assert "not a regular file" in follower.status(2)[0].error
+
+
+async def test_following_twice_changes_nothing(kept: Kept, path: Path) -> None:
+    path.write_text("crash\n")
+    async with following(kept) as follower:
+        for _ in range(3):
+            await follower.follow(1, [log_file(str(path))], start(kept))
+            assert await follower.drain(1)
+        assert len(follower.status(1)) == 1
+    assert kept.texts() == ["crash"]
+
+
+async def test_a_batch_that_was_not_kept_is_offered_again_and_reading_waits(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("crash 1\n")
+    kept.down = True
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.refused)
+        append(path, "crash 2\n")
+        await until(lambda: len(kept.refused) >= 3)
+        assert all(batch is kept.refused[0] for batch in kept.refused)
+        assert await follower.drain(1, limit=0.1) is False
+        kept.down = False
+        await until(lambda: len(kept.texts()) == 2)
+    assert kept.texts() == ["crash 1", "crash 2"]
+
+
+async def test_nothing_is_lost_or_told_twice_across_restarts_amid_refusals(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("crash 1\n")
+    kept.down = True
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.refused)
+    kept.down = False
+    for number in (2, 3):
+        async with following(kept) as follower:
+            append(path, f"crash {number}\n")
+            await follower.follow(1, [log_file(str(path))], start(kept))
+            assert await follower.drain(1)
+    assert kept.texts() == ["crash 1", "crash 2", "crash 3"]
+
+
+async def test_the_last_position_is_handed_over_at_the_end(kept: Kept, path: Path) -> None:
+    path.write_text("one\n")
+    async with following(kept, report_every=3600.0) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.batches)
+        append(path, "two\n")
+        await until(lambda: follower.status(1)[0].lines == 2)
+        assert len(kept.batches) == 1
+    assert kept.batches[-1].position
+    assert kept.batches[-1].position.offset == 8
+
+
+async def test_an_appended_log_gives_each_attempt_its_own_lines(kept: Kept, path: Path) -> None:
+    path.write_text("crash 1, unfinished")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        assert await follower.drain(1)
+        second = await second_attempt(kept)
+        append(path, " line\ncrash 2\n")
+        await follower.follow(2, [log_file(str(path))], second)
+        assert await follower.drain(2)
+    assert kept.texts(2) == ["crash 2"]
+
+
+async def test_a_truncated_log_with_the_very_same_lines_is_read_again(
+    kept: Kept, path: Path
+) -> None:
+    """A job that fails alike each time writes the same bytes anew."""
+    path.write_text("step\ncrash\n")
+    async with following(kept, poll_min=60.0, poll_max=60.0) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        assert await follower.drain(1)
+        second = await second_attempt(kept)
+        path.write_text("step\ncrash\n")
+        await follower.follow(2, [log_file(str(path))], second)
+        assert await follower.drain(2)
+    assert kept.texts(1) == kept.texts(2) == ["crash"]
+
+
+@pytest.mark.parametrize("watch", [False, True])
+async def test_lines_appended_after_the_drain_belong_to_the_next_attempt(
+    kept: Kept, path: Path, watch: bool
+) -> None:
+    path.write_text("first attempt\n")
+    async with following(kept, watch=watch) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        assert await follower.drain(1)
+        second = await second_attempt(kept)
+        append(path, "crash\n")
+        await asyncio.sleep(0.3)
+        await follower.follow(2, [log_file(str(path))], second)
+        assert await follower.drain(2)
+    assert kept.texts(1) == []
+    assert kept.texts(2) == ["crash"]
+
+
+async def test_draining_again_reads_on_but_follows_no_truncation(kept: Kept, path: Path) -> None:
+    path.write_text("first attempt\n")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        assert await follower.drain(1)
+        append(path, "crash of the first\n")
+        assert await follower.drain(1)
+        second = await second_attempt(kept)
+        path.write_text("crash\n")
+        assert await follower.drain(1)
+        await follower.follow(2, [log_file(str(path))], second)
+        assert await follower.drain(2)
+    assert kept.texts(1) == ["crash of the first"]
+    assert kept.texts(2) == ["crash"]
+
+
+async def test_a_log_of_an_earlier_job_does_not_speak_for_this_one(
+    kept: Kept, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("crash of yesterday\n")
+    os.utime(path, (1, 1))
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept, began=datetime.now(UTC)))
+        await until(lambda: follower.status(1)[0].offset)
+        append(path, "crash of today\n")
+        await until(lambda: kept.texts())
+    assert kept.texts() == ["crash of today"]
+
+
+async def test_unfollowing_lets_go_of_the_file_and_reports_its_position(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("one\n")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.status(1)[0].lines)
+        await follower.unfollow(1)
+        assert follower.status(1) == []
+        assert follower.attempts() == frozenset()
+        await until(lambda: str(path) not in _open_files())
+        append(path, "crash\n")
+        await asyncio.sleep(0.1)
+    assert kept.texts() == []
+    assert kept.positions()[0][1].offset == 4
+
+
+def _open_files() -> set[str]:
+    links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
+    found = set()
+    for link in links:
+        try:
+            found.add(os.readlink(link))
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_detector_that_fails_stops_only_its_own_file(kept: Kept, tmp_path: Path) -> None:
+    class Fragile(WordDetector):
+        def feed(self, block: bytes, offset: int, line_no: int) -> Any:
+            if b"poison" in block:
+                raise ValueError("poison")
+            return super().feed(block, offset, line_no)
+
+    (tmp_path / "7.a").write_text("poison\n")
+    (tmp_path / "7.b").write_text("crash\n")
+    follower = LogFollower(Fragile, kept, **QUICK)
+    task = asyncio.create_task(follower.run())
+    files = [log_file(str(tmp_path / name)) for name in ("7.a", "7.b")]
+    await follower.follow(1, files, start(kept))
+    await until(lambda: kept.texts())
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_positions_that_cannot_be_looked_up_are_the_callers_to_ask_again(
+    kept: Kept, path: Path
+) -> None:
+    async def down(_path: str) -> list[Any]:
+        raise StoreUnavailable("down")
+
+    async with following(kept) as follower:
+        unknown = AttemptStart(began=datetime.now(UTC), restarts=0, marks=(), positions=down)
+        with pytest.raises(StoreUnavailable):
+            await follower.follow(1, [log_file(str(path))], unknown)
+        assert follower.status(1) == []
+
+
+# mounts that hang
+
+
+def two_mounts(tmp_path: Path) -> Mounts:
+    """As if the folder ``hung`` were a mount of its own."""
+    (tmp_path / "hung").mkdir()
+    table = f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {tmp_path}/hung rw - nfs4 srv:/ rw\n"
+    return Mounts(lambda: table)
+
+
+async def test_a_mount_that_hangs_holds_up_nothing_but_itself(kept: Kept, tmp_path: Path) -> None:
+    mounts = two_mounts(tmp_path)
+    files = HungFiles(lambda path: "/hung/" in path)
+    bad, good = tmp_path / "hung" / "7.log", tmp_path / "7.log"
+    bad.write_text("crash of the hung\n")
+    good.write_text("crash of the good\n")
+    try:
+        async with following(kept, files=files, mounts=mounts) as follower:
+            await follower.follow(1, [log_file(str(bad))], start(kept))
+            await until(files.hung.is_set)
+            await follower.follow(2, [log_file(str(good))], start(kept))
+            assert await follower.drain(2) is True
+            assert await follower.drain(1, limit=0.1) is False
+            assert kept.texts(2) == ["crash of the good"]
+            files.let_go()
+            assert await follower.drain(1) is True
+            assert kept.texts(1) == ["crash of the hung"]
+    finally:
+        files.let_go()
+
+
+async def test_a_symlink_onto_a_hung_mount_is_read_in_the_lane_of_that_mount(
+    kept: Kept, tmp_path: Path
+) -> None:
+    mounts = two_mounts(tmp_path)
+    files = HungFiles(lambda path: "/link/" in path)
+    (tmp_path / "hung" / "7.log").write_text("crash\n")
+    (tmp_path / "link").symlink_to(tmp_path / "hung")
+    (tmp_path / "7.log").write_text("crash\n")
+    try:
+        async with following(kept, files=files, mounts=mounts) as follower:
+            await follower.follow(1, [log_file(str(tmp_path / "link" / "7.log"))], start(kept))
+            await until(files.hung.is_set)
+            await follower.follow(2, [log_file(str(tmp_path / "7.log"))], start(kept))
+            assert await follower.drain(2) is True
+    finally:
+        files.let_go()
+
+
+async def test_status_says_that_a_mount_does_not_answer(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ajrd.logs.follow._SILENT", 0.05)
+    files = HungFiles(lambda path: "/hung/" in path)
+    try:
+        async with following(kept, files=files, mounts=two_mounts(tmp_path)) as follower:
+            bad = tmp_path / "hung" / "7.log"
+            await follower.follow(1, [log_file(str(bad))], start(kept))
+            await until(lambda: follower.status(1)[0].error)
+            error = follower.status(1)[0].error
+            assert f"{tmp_path}/hung has not answered for" in error
+    finally:
+        files.let_go()
+
+
+def test_the_process_can_end_while_a_lane_hangs(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import asyncio, threading
+        from ajrd.logs.lanes import Lanes
+
+        async def main():
+            try:
+                await Lanes("test").run("/hung", threading.Event().wait, 0.1)
+            except TimeoutError:
+                print("gave up")
+
+        asyncio.run(main())
+        """
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (0, "gave up\n")
+
+
+async def test_work_does_not_pile_up_behind_a_lane_that_hangs() -> None:
+    answer, lanes = threading.Event(), Lanes("test")
+    try:
+        with pytest.raises(TimeoutError):
+            await lanes.run("/hung", answer.wait, 0.05)
+        ran: list[int] = []
+        with pytest.raises(TimeoutError, match="has not answered"):
+            await lanes.run("/hung", lambda: ran.append(1), 0.05)
+        assert await lanes.run("/other", lambda: 5, 5) == 5
+        answer.set()
+        await asyncio.sleep(0.05)
+        assert ran == []
+    finally:
+        answer.set()
+        lanes.stop()
+
+
+def test_the_longest_mount_point_counts_and_names_are_unescaped() -> None:
+    table = parse_mountinfo(
+        "1 0 8:1 / / rw shared:1 - ext4 /dev/a rw\n"
+        "2 1 0:9 / /data\\040set rw - nfs4 srv:/ rw,addr=1\n"
+    )
+    assert table["/data set"] == Mount("/data set", "nfs4")
+    mounts = Mounts(lambda: "1 0 8:1 / / rw - ext4 a rw\n2 1 0:9 / /data rw - nfs4 s:/ rw\n")
+    assert mounts.of("/data/x/y").reopen
+    assert not mounts.of("/data/x/y").local
+    assert mounts.of("/dataset/x").local
+    assert mounts.of("/data/../x").local
+
+
+def test_a_walk_stops_where_another_mount_begins(tmp_path: Path) -> None:
+    """Also where that mount lies higher up in the tree than the one the path is on."""
+    home, hung = tmp_path / "home" / "of" / "all", tmp_path / "h"
+    home.mkdir(parents=True)
+    (home / "away").symlink_to(hung)
+    (home / "near").symlink_to("far/../file")
+    (home / "far").mkdir()
+    points = [f"{n} 0 0:{n} / {point} rw - nfs4 s:/ rw" for n, point in enumerate((home, hung), 2)]
+    mounts = Mounts(lambda: "\n".join(["1 0 8:1 / / rw - ext4 a rw", *points]))
+    assert mounts.walk(f"{home}/away/x/7.log") == (f"{hung}/x/7.log", False)
+    assert mounts.walk(f"{home}/near") == (f"{home}/file", True)
+    assert mounts.walk(f"{home}/none/7.log") == (f"{home}/none/7.log", True)
+
+
+def test_a_loop_of_symlinks_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        Mounts().walk(str(tmp_path / "a"))
+
+
+# inotify
+
+
+async def test_a_local_write_is_read_before_its_next_poll(kept: Kept, tmp_path: Path) -> None:
+    path = tmp_path / "7.log"
+    path.write_text("one\n")
+    slow = {"poll_min": 3600.0, "poll_max": 3600.0}
+    async with following(kept, watch=True, **slow) as follower:
+        if not Mounts().of(str(path)).local:
+            pytest.skip("the temporary folder is on no local file system")
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.status(1)[0].lines)
+        async with asyncio.timeout(10):
+            while not kept.texts():
+                append(path, "crash\n")
+                await asyncio.sleep(0.1)
+
+
+async def test_a_folder_that_vanishes_does_not_stop_the_others(kept: Kept, tmp_path: Path) -> None:
+    gone, stays = tmp_path / "gone", tmp_path / "stays"
+    for folder in (gone, stays):
+        folder.mkdir()
+        (folder / "7.log").write_text("one\n")
+    async with following(kept, watch=True) as follower:
+        files = [log_file(str(folder / "7.log")) for folder in (gone, stays)]
+        await follower.follow(1, files, start(kept))
+        await until(lambda: all(status.lines for status in follower.status(1)))
+        shutil.rmtree(gone)
+        append(stays / "7.log", "crash\n")
+        await until(lambda: kept.texts())
+        assert await follower.drain(1)

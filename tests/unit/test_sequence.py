@@ -1,0 +1,112 @@
+"""The transition table of a decision, view by view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ajrd.model import DecisionState, HoldBy, JobInfo, JobState, Step, Verb
+from ajrd.recovery.sequence import Do, End, Move, Outcome, Situation, Wait, next_move
+from tests.unit.samples import at, job
+
+
+def move(verb: Verb, seen: JobInfo | None, **changes: Any) -> Move:
+    values: dict[str, Any] = {
+        "verb": verb,
+        "attempt": 0,
+        "job": seen,
+        "settled": frozenset(),
+        "begun": frozenset(),
+        "now": at(0),
+        "hold_deadline": at(120),
+    }
+    return next_move(Situation(**values | changes))
+
+
+ANNOUNCED = {"settled": frozenset({Step.ANNOUNCE})}
+KILLED = {
+    "settled": frozenset({Step.ANNOUNCE, Step.REQUEUE_HOLD}),
+    "begun": frozenset({Step.ANNOUNCE, Step.REQUEUE_HOLD}),
+}
+UPDATED = KILLED | {"settled": frozenset({Step.ANNOUNCE, Step.REQUEUE_HOLD, Step.UPDATE})}
+HELD = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD)
+WAITING = job(restarts=1, state=JobState.PENDING)
+
+
+def abandoned(outcome: Outcome) -> End:
+    return End(DecisionState.ABANDONED, outcome)
+
+
+def converged(outcome: Outcome) -> End:
+    return End(DecisionState.CONVERGED, outcome)
+
+
+@pytest.mark.parametrize(
+    ("seen", "history", "expected"),
+    [
+        (job(), {}, Do(Step.ANNOUNCE)),
+        (job(), ANNOUNCED, Do(Step.REQUEUE_HOLD)),
+        (job(state=JobState.FAILED), ANNOUNCED, Do(Step.REQUEUE_HOLD)),
+        (HELD, KILLED, Do(Step.UPDATE)),
+        (HELD, UPDATED, Do(Step.RELEASE)),
+        (job(restarts=1), UPDATED, converged(Outcome.SUCCESSOR_STARTED)),
+        (job(restarts=1, state=JobState.FAILED), UPDATED, converged(Outcome.SUCCESSOR_STARTED)),
+        (job(restarts=2), KILLED, converged(Outcome.SUCCESSOR_STARTED)),
+        (WAITING, {}, converged(Outcome.REQUEUED_BY_OTHERS)),
+        (HELD, {}, abandoned(Outcome.HELD_BY_OTHERS)),
+        (job(state=JobState.CANCELLED), {}, abandoned(Outcome.CANCELLED_BY_OTHERS)),
+        (job(state=JobState.COMPLETED), {}, abandoned(Outcome.ENDED_WELL)),
+        (None, {}, abandoned(Outcome.JOB_UNKNOWN)),
+        (job(restarts=1, state=JobState.CANCELLED), KILLED, abandoned(Outcome.CANCELLED_BY_OTHERS)),
+    ],
+)
+def test_requeue(seen: JobInfo | None, history: dict[str, Any], expected: Move) -> None:
+    assert move(Verb.REQUEUE, seen, **history) == expected
+
+
+def test_a_job_that_is_being_killed_is_waited_for() -> None:
+    assert isinstance(move(Verb.REQUEUE, job(completing=True), **KILLED), Wait)
+    assert isinstance(move(Verb.REQUEUE, WAITING, **UPDATED), Wait)
+
+
+@pytest.mark.parametrize("holder", [HoldBy.USER, HoldBy.ADMIN])
+def test_a_hold_by_people_is_respected_in_the_middle_of_a_recovery(holder: HoldBy) -> None:
+    seen = job(restarts=1, state=JobState.PENDING, held=holder)
+    assert move(Verb.REQUEUE, seen, **UPDATED) == abandoned(Outcome.HELD_BY_OTHERS)
+
+
+def test_a_hold_past_its_deadline_is_released_without_its_update() -> None:
+    assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.RELEASE)
+
+
+def test_another_job_with_the_id_is_never_touched() -> None:
+    for verb in (Verb.REQUEUE, Verb.STOP, Verb.CHAIN):
+        assert move(verb, job(), attempt=1) == abandoned(Outcome.JOB_UNKNOWN)
+
+
+def test_stop_announces_and_cancels_what_runs() -> None:
+    assert move(Verb.STOP, job()) == Do(Step.ANNOUNCE)
+    assert move(Verb.STOP, job(), **ANNOUNCED) == Do(Step.CANCEL)
+    ended = job(state=JobState.CANCELLED)
+    assert move(Verb.STOP, ended, **ANNOUNCED) == converged(Outcome.STOPPED)
+
+
+def test_stop_leaves_a_job_that_somebody_requeued_alone() -> None:
+    seen = job(restarts=1)
+    assert move(Verb.STOP, seen, **ANNOUNCED) == abandoned(Outcome.REQUEUED_BY_OTHERS)
+
+
+def test_the_next_job_of_a_chain_is_released_only_if_its_user_holds_it() -> None:
+    ended = job(state=JobState.CANCELLED)
+    held = job(job_id="8", raw_id=8, state=JobState.PENDING, held=HoldBy.USER)
+    by_admin = job(job_id="8", raw_id=8, state=JobState.PENDING, held=HoldBy.ADMIN)
+    waiting = job(job_id="8", raw_id=8, state=JobState.PENDING)
+    assert move(Verb.CHAIN, ended, **ANNOUNCED, next_job=held) == Do(Step.RELEASE_NEXT)
+    assert isinstance(move(Verb.CHAIN, ended, **ANNOUNCED, next_job=waiting), Wait)
+    started = move(Verb.CHAIN, ended, **ANNOUNCED, next_job=job(job_id="8", raw_id=8))
+    assert started == converged(Outcome.CHAIN_CONTINUES)
+    alone = move(Verb.CHAIN, ended, **ANNOUNCED)
+    assert alone == converged(Outcome.CHAIN_ENDS)
+    refused = move(Verb.CHAIN, ended, **ANNOUNCED, next_job=by_admin)
+    assert refused == abandoned(Outcome.HELD_BY_OTHERS)
