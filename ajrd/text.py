@@ -10,7 +10,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-
 
 
 def printable(text: str) -> str:
-    """``text`` in one line, with every control character shown as ``\\xNN`` or ``\\uNNNN``."""
+    r"""``text`` in one line, with every control character shown as ``\xNN`` or ``\uNNNN``."""
     return _UNPRINTABLE.sub(_escape, text.encode("utf-8", "replace").decode("utf-8"))
 
 

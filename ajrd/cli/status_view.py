@@ -116,7 +116,7 @@ def _attempt_json(history: AttemptHistory) -> dict[str, Any]:
 def _anomaly_json(record: AnomalyRecord) -> dict[str, Any]:
     seen = record.anomaly
     place = {"id": record.id, "source": seen.source, "detected_at": seen.detected_at}
-    return _plain({**place, **asdict(seen.finding)})
+    return {key: _plain(value) for key, value in (place | asdict(seen.finding)).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -20,11 +20,11 @@ class Detector(Protocol):
     """Looks for anomalies and progress in one file; keeps a few lines of context between calls."""
 
     def feed(self, block: bytes, offset: int, line_no: int) -> Findings:
-        """Judges the next block of the file, at most 1 MiB.
+        r"""Judges the next block of the file, at most 1 MiB.
 
-        ``block`` is complete lines ending in ``\\n``; ``offset`` is that of its first byte,
+        ``block`` is complete lines ending in ``\n``; ``offset`` is that of its first byte,
         ``line_no`` the number of complete lines before it. Two exceptions: a line over 64 KiB
-        comes in pieces, so a block may lack its last ``\\n`` and the next begin inside the line;
+        comes in pieces, so a block may lack its last ``\n`` and the next begin inside the line;
         and an unterminated last line is given to a detector of its own, with the context lines
         before it.
         """

@@ -61,7 +61,7 @@ class CliSlurm:
         if not is_job_id(job_id):
             return None
         try:
-            listing = await self._list("-j", job_id.split("_[")[0])
+            listing = await self._list("-j", job_id.partition("_[")[0])
         except SlurmRejected as error:
             if error.code == Refusal.UNKNOWN_JOB:
                 return None

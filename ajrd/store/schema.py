@@ -1,5 +1,7 @@
-"""The tables. One row of ``jobs`` is one submission, of ``attempts`` one execution of it;
-``decisions`` has at most one row an attempt, ``actions`` one a Slurm command of a decision.
+"""The tables of the store.
+
+One row of ``jobs`` is one submission, of ``attempts`` one execution of it; ``decisions`` has at
+most one row an attempt, ``actions`` one a Slurm command of a decision.
 
 Written in SQLAlchemy Core so that SQLite and MySQL share it. Times are UTC with microseconds.
 """

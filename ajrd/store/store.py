@@ -133,11 +133,15 @@ class Store:
         return [rows.attempt(row) for row in await self._all(queries.attempts_of(job))]
 
     async def save_attempt(self, record: AttemptRecord, now: datetime, event: str) -> AttemptRecord:
-        """Keeps a new attempt (id 0) or writes a known one as it now stands."""
+        """Keeps a new attempt (id 0) or writes a known one as it now stands.
+
+        ``log_note`` of a known attempt stays as :meth:`note_logs` has left it.
+        """
         values = asdict(record)
         del values["id"]
         async with self._transaction(f"recording attempt {record.idx}") as db:
             if record.id:
+                del values["log_note"]
                 await db.execute(update(attempts).where(attempts.c.id == record.id).values(values))
             else:
                 record = replace(record, id=await _insert(db, attempts, values))
@@ -145,6 +149,12 @@ class Store:
             message = f"attempt {record.idx} {record.state}{where}"
             await _log(db, now, record.job, record.idx, event, message)
         return record
+
+    async def note_logs(self, attempt: int, note: str) -> None:
+        """What should be known of an attempt's logs: what cannot be read, and why."""
+        async with self._transaction("noting the state of logs") as db:
+            mine = attempts.c.id == attempt
+            await db.execute(update(attempts).where(mine).values(log_note=note[:4000]))
 
     # evidence
 

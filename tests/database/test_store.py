@@ -112,9 +112,7 @@ async def test_a_requeue_counts_from_its_claim_whatever_became_of_it(store: Stor
 
 async def test_a_closed_decision_skips_what_was_not_needed(store: Store) -> None:
     record, attempt = await a_job(store)
-    decision = await store.write_decision(
-        a_decision(attempt), record, attempt, STEPS[Verb.REQUEUE]
-    )
+    decision = await store.write_decision(a_decision(attempt), record, attempt, STEPS[Verb.REQUEUE])
     assert decision is not None
     await store.close_decision(
         decision, attempt, DecisionState.ABANDONED, "cancelled_by_others", "", at(6)

@@ -52,7 +52,9 @@ async def test_a_running_job_shows_what_its_owner_wrote_letter_by_letter(driver:
     job = await running(driver, job_id)
     assert (job.name, job.comment, job.job_id, job.restarts) == (name, comment, job_id, 0)
     assert (job.batch, job.requeue, job.held) == (True, True, HoldBy.NOBODY)
-    assert job.nodes and job.start_time and job.std_out.endswith(f"/slurm-{job_id}.out")
+    assert job.nodes
+    assert job.start_time is not None
+    assert job.std_out.endswith(f"/slurm-{job_id}.out")
 
 
 async def test_a_long_comment_is_not_cut(driver: Driver) -> None:
