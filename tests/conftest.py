@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+
 from labcluster.cluster import Lab
+
+pytest_plugins = ["tests.service_fixtures"]
 
 
 class Cluster(Protocol):

@@ -194,7 +194,7 @@ def _from_srun(search: _Search, steps: Sequence[StepInfo]) -> None:
 def _from_reports(search: _Search, report_dir: str) -> None:
     names = [entry.name for entry in search.entries(report_dir)]
     for name in sorted(names):
-        if name.partition(".")[0] in search.marks:
+        if name.partition(".")[0] == str(search.job.raw_id):
             for pattern in _read_report(search, os.path.join(report_dir, name)):
                 _add_reported(search, pattern)
 

@@ -9,11 +9,23 @@ from ajrd.model import JobInfo
 
 
 def marks_of(job: JobInfo) -> tuple[str, ...]:
-    """What a file name may hold of a job: its number and, of an array task, ``A_T``."""
-    marks = {str(job.raw_id), job.job_id}
-    return tuple(sorted(marks))
+    """What a file name may hold of a job: its number and, of an array task, ``A_T``.
+
+    One task of an array has the array's own number, which stands in the names of all tasks: for
+    that task it tells nothing.
+    """
+    number = str(job.raw_id)
+    return tuple(sorted({job.job_id} if job.raw_id == job.array_job_id else {job.job_id, number}))
 
 
 def carries(name: str, marks: Iterable[str]) -> bool:
-    """True if one of the marks stands in ``name`` as a whole number: 12 is not in 123."""
-    return any(re.search(rf"(?<!\d){re.escape(mark)}(?!\d)", name) for mark in marks)
+    """True if one of the marks stands in ``name`` as a whole number: 12 is not in 123.
+
+    The number of a task may be padded: ``7_003`` (sbatch(1), ``%3a``).
+    """
+    return any(re.search(rf"(?<!\d){_padded(mark)}(?!\d)", name) for mark in marks)
+
+
+def _padded(mark: str) -> str:
+    head, separator, task = mark.partition("_")
+    return f"{re.escape(head)}_0*{re.escape(task)}" if separator else re.escape(head)

@@ -10,12 +10,14 @@ ajrd with nothing but Slurm to look at.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 _MARK = re.compile(r"\[ajrd a(\d+) hold<(\d+) ([^\[\]]*)\]")
 _UNSAFE = re.compile(r"[^\x20-\x7e]|[\[\]\"']")
 MAX_REASON = 200
+#: The longest comment that Slurm takes at a submission, bytes (slurmctld.h, MAX_COMMENT_LEN).
+MAX_COMMENT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,15 @@ def read_mark(comment: str) -> Mark | None:
 
 
 def with_mark(comment: str, mark: Mark) -> str:
-    """``comment`` with ajrd's earlier marks replaced by ``mark``, other text kept."""
+    """``comment`` with ajrd's earlier marks replaced by ``mark``, other text kept.
+
+    Other text comes first: where it leaves no room the reason is cut, and where it leaves none at
+    all the comment stays without a mark.
+    """
     others = _MARK.sub("", comment).strip()
-    return f"{others} {mark}" if others else str(mark)
+    if not others:
+        return str(mark)
+    room = MAX_COMMENT - len(others.encode()) - 1 - len(str(replace(mark, reason="")))
+    if room < 0:
+        return others
+    return f"{others} {replace(mark, reason=mark.reason[:room])}"

@@ -8,7 +8,9 @@ runs, so after a crash it is known that it may have run.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import structlog
 from ClusterShell.NodeSet import NodeSet
@@ -18,7 +20,16 @@ from ajrd.model import ActionState, DecisionState, Directive, JobInfo, ResumeMod
 from ajrd.policy.admin_comment import Mark, with_mark
 from ajrd.policy.directive import Limits, parse_directive
 from ajrd.recovery.chain import next_in_chain
-from ajrd.recovery.sequence import Do, End, Outcome, Situation, Wait, next_move
+from ajrd.recovery.sequence import (
+    Do,
+    End,
+    Move,
+    Outcome,
+    Situation,
+    Wait,
+    earliest_start,
+    next_move,
+)
 from ajrd.recovery.settings import Clock, no_checkpoint
 from ajrd.slurm.base import JobUpdate, Refusal, Slurm
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
@@ -30,6 +41,8 @@ log = structlog.get_logger("ajrd.recovery")
 KILLING = frozenset({Step.REQUEUE_HOLD, Step.CANCEL})
 #: Steps that may fail without harm: the recovery goes on without them.
 OPTIONAL = frozenset({Step.ANNOUNCE, Step.UPDATE})
+#: A decision that needs nothing more, whoever has closed it.
+_OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 #: Seconds between looks while Slurm works, and while a job waits for resources.
 QUICK, SLOW = 0.02, 2.0
 
@@ -62,29 +75,35 @@ class Driver:
         delay = QUICK
         while True:
             try:
-                acted = await self._once(job, attempt)
+                move = await self._once(job, attempt)
             except (SlurmUnavailable, StoreUnavailable) as error:
                 log.warning("recovery_waits", job=job.job_id, attempt=attempt.idx, why=str(error))
-                acted = False
-            if acted is None:
-                return
-            delay = QUICK if acted else min(delay * 1.5, SLOW)
+                move = Wait(str(error))
+            match move:
+                case End():
+                    return
+                case Do():
+                    delay = QUICK
+                case Wait(until=until):
+                    delay = min(delay * 1.5, SLOW) if until is None else self._left(until)
             await asyncio.sleep(delay)
 
-    async def _once(self, job: JobRecord, attempt: AttemptRecord) -> bool | None:
-        """One look and at most one step: True acted, False waited, None it is over."""
+    def _left(self, until: datetime) -> float:
+        """Seconds until a moment, within the bounds of one wait."""
+        return min(max((until - self._clock()).total_seconds(), QUICK), SLOW)
+
+    async def _once(self, job: JobRecord, attempt: AttemptRecord) -> Move:
+        """One look and at most one step; what came of it tells how soon to look again."""
         decision = await self._store.decision(attempt.id)
         if decision is None or decision.state is not DecisionState.OPEN:
-            return None
+            return _OVER
         situation = await self._look(decision, job, attempt)
-        match next_move(situation):
-            case End(state, outcome):
-                await self._close(decision, job, attempt, state, outcome, "")
-                return None
-            case Wait():
-                return False
-            case Do(step):
-                return await self._do(step, decision, job, attempt, situation)
+        move = next_move(situation)
+        if isinstance(move, End):
+            await self._close(decision, job, attempt, move, "")
+        elif isinstance(move, Do):
+            return await self._do(move, decision, job, attempt, situation)
+        return move
 
     async def _look(
         self, decision: DecisionRecord, job: JobRecord, attempt: AttemptRecord
@@ -114,12 +133,13 @@ class Driver:
 
     async def _do(
         self,
-        step: Step,
+        move: Do,
         decision: DecisionRecord,
         job: JobRecord,
         attempt: AttemptRecord,
         situation: Situation,
-    ) -> bool | None:
+    ) -> Move:
+        step = move.step
         action = next(a for a in decision.actions if a.step is step)
         target = _target(step, job, situation)
         if step is Step.RELEASE:
@@ -129,7 +149,7 @@ class Driver:
         self._checkpoint(f"claimed:{step}")
         if step in KILLING and not await self._still(step, decision, job, attempt):
             await self._finish(action, ActionState.SKIPPED, "Slurm shows otherwise by now")
-            return True
+            return move
         try:
             result = await self._command(step, target, decision, attempt, situation.job)
         except SlurmRejected as error:
@@ -138,7 +158,7 @@ class Driver:
         await self._finish(action, ActionState.DONE, result)
         self._checkpoint(f"finished:{step}")
         log.info("action_done", job=target, attempt=attempt.idx, step=step.value, did=result)
-        return True
+        return move
 
     async def _still(
         self, step: Step, decision: DecisionRecord, job: JobRecord, attempt: AttemptRecord
@@ -167,7 +187,7 @@ class Driver:
             case Step.ANNOUNCE | Step.UPDATE:
                 change = _change(step, decision, attempt, seen)
                 await slurm.update(target, change)
-                return f"scontrol update jobid={target} {_spelled(change)}"
+                return shlex.join(["scontrol", "update", f"JobId={target}", *change.words()])
 
     async def _rejected(
         self,
@@ -176,16 +196,16 @@ class Driver:
         decision: DecisionRecord,
         job: JobRecord,
         attempt: AttemptRecord,
-    ) -> bool | None:
+    ) -> Move:
         log.warning("slurm_refused", job=job.job_id, step=action.step.value, why=str(error))
         await self._finish(action, ActionState.FAILED, str(error))
         if action.step in OPTIONAL or error.code == Refusal.UNKNOWN_JOB:
-            return True
+            return Do(action.step)
         if error.code == Refusal.WRONG_STATE or action.step is Step.RELEASE:
-            return False
-        state, outcome = DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM
-        await self._close(decision, job, attempt, state, outcome, str(error))
-        return None
+            return Wait(str(error))
+        end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
+        await self._close(decision, job, attempt, end, str(error))
+        return end
 
     async def _finish(self, action: ActionRecord, state: ActionState, result: str) -> None:
         await self._store.finish(action, state, result, self._clock())
@@ -195,11 +215,11 @@ class Driver:
         decision: DecisionRecord,
         job: JobRecord,
         attempt: AttemptRecord,
-        state: DecisionState,
-        outcome: Outcome,
+        end: End,
         detail: str,
     ) -> None:
-        await self._store.close_decision(decision, attempt, state, outcome, detail, self._clock())
+        state, outcome, now = end.state, end.outcome, self._clock()
+        await self._store.close_decision(decision, attempt, state, outcome, detail, now)
         log.info(
             "decision_closed",
             job=job.job_id,
@@ -235,7 +255,7 @@ def _change(
         return JobUpdate(admin_comment=said)
     excluded = seen.exclude_nodes if seen else ""
     return JobUpdate(
-        start_now=True,
+        start_at=earliest_start(seen) if seen else None,
         exclude_nodes=merged_nodes(excluded, decision.exclude_nodes),
         admin_comment=said,
     )
@@ -247,12 +267,3 @@ def merged_nodes(before: str, more: str) -> str | None:
         return None
     merged = str(NodeSet(before) | NodeSet(more))
     return None if NodeSet(merged) == NodeSet(before) else merged
-
-
-def _spelled(change: JobUpdate) -> str:
-    words = ["StartTime=now"] if change.start_now else []
-    if change.exclude_nodes is not None:
-        words.append(f"ExcNodeList={change.exclude_nodes}")
-    if change.admin_comment is not None:
-        words.append(f"AdminComment='{change.admin_comment}'")
-    return " ".join(words)

@@ -13,7 +13,7 @@ the decision is on:
 
     REQUEUE   i, alive or ended    announce, then requeue_hold
               i, completing        wait: Slurm is still killing
-              i+1, held by us      update (StartTime=now, nodes, AdminComment), then release
+              i+1, held by us      update (StartTime, nodes, AdminComment), then release
               i+1, pending         wait for resources
               i+1, started         CONVERGED
     STOP      i, alive             announce, then cancel
@@ -24,12 +24,18 @@ the decision is on:
 
 A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
 ABANDONED: they know better. A hold that has passed its deadline is released without its update.
+
+Why the update waits for the next second. A kill revokes the job's credentials on its nodes, and
+slurmd compares times in whole seconds: a successor that starts on the same node within the second
+in which the kill ended is killed at once, "Job credential revoked" (seen on 22.05; the comment in
+``batch_requeue_fini``, job_mgr.c, says why Slurm itself waits for two minutes). That second is the
+new submit time, so the successor may start one second later and no sooner.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ajrd.model import DecisionState, HoldBy, JobInfo, JobState, Step, Verb
@@ -60,9 +66,10 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do until Slurm shows something else."""
+    """Nothing to do until Slurm shows something else, or until ``until``."""
 
     reason: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,10 @@ class Situation:
     hold_deadline: datetime | None = None
     next_job: JobInfo | None = None
 
+
+#: A start that lies further ahead means that the controller's clock differs from ours: Slurm
+#: itself then keeps the job back until it is time.
+CLOCKS_AGREE = timedelta(seconds=3)
 
 #: The steps that a decision intends, in the order in which they come.
 STEPS: dict[Verb, tuple[Step, ...]] = {
@@ -161,9 +172,17 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if job.held is not HoldBy.REQUEUE_HOLD or not ours:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
-    if Step.UPDATE not in now.settled and not late:
-        return Do(Step.UPDATE)
-    return Do(Step.RELEASE)
+    if Step.UPDATE in now.settled or late:
+        return Do(Step.RELEASE)
+    start = earliest_start(job)
+    if timedelta(0) < start - now.now <= CLOCKS_AGREE:
+        return Wait("for the second of the kill to pass", start)
+    return Do(Step.UPDATE)
+
+
+def earliest_start(job: JobInfo) -> datetime:
+    """When the successor of a requeued job may start, on the controller's clock."""
+    return job.submit_time.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _stop(now: Situation, job: JobInfo) -> Move:

@@ -1,8 +1,10 @@
 """From what Slurm shows to submissions and attempts. Pure.
 
 A job id is not an identity: Slurm reuses ids. A view belongs to a known submission when the
-user agrees and its restart counter and submit time did not go backwards; a requeue moves the
-submit time forward together with the counter. The name is no part of it: owners may change it.
+user agrees and its restart counter and submit time did not go backwards. A requeue moves the
+submit time forward twice: together with the counter, and again when the processes of the old
+attempt are gone, up to when the job starts anew (seen on 22.05). The name is no part of it:
+owners may change it.
 """
 
 from __future__ import annotations
@@ -21,9 +23,15 @@ def same_submission(known: JobRecord, seen: JobInfo) -> bool:
     """Is this view of the job that we know, or of another one with its id?"""
     if (known.uid, known.raw_id) != (seen.uid, seen.raw_id):
         return False
-    if seen.restarts == known.restarts:
-        return seen.submit_time == known.submit_time
-    return seen.restarts > known.restarts and seen.submit_time >= known.submit_time
+    if seen.submit_time == known.submit_time:
+        return seen.restarts >= known.restarts
+    requeued = seen.restarts > known.restarts or (known.restarts > 0 and _unsettled(known))
+    return requeued and seen.restarts >= known.restarts and seen.submit_time > known.submit_time
+
+
+def _unsettled(known: JobRecord) -> bool:
+    """Was the job last seen between two attempts?"""
+    return known.state == JobState.PENDING.value
 
 
 def new_job(seen: JobInfo, cluster: str, *, managed: bool, note: str, now: datetime) -> JobRecord:

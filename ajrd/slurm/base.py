@@ -11,6 +11,7 @@ Nothing blocks the event loop.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -42,12 +43,24 @@ class ClusterInfo:
 class JobUpdate:
     """Changes for one ``scontrol update``; None leaves a field alone.
 
-    ``start_now`` sets StartTime=now, which undoes the 121 s of BeginTime that a requeue leaves.
+    ``start_at`` is the earliest start (whole seconds): it undoes the 121 s of BeginTime that a
+    requeue leaves.
     """
 
-    start_now: bool = False
+    start_at: datetime | None = None
     exclude_nodes: str | None = None
     admin_comment: str | None = None
+
+    def words(self) -> list[str]:
+        """The arguments of ``scontrol update``; ``uts`` times know no zone (``parse_time.c``)."""
+        words = []
+        if self.start_at is not None:
+            words.append(f"StartTime=uts{int(self.start_at.timestamp())}")
+        if self.exclude_nodes is not None:
+            words.append(f"ExcNodeList={self.exclude_nodes}")
+        if self.admin_comment is not None:
+            words.append(f"AdminComment={self.admin_comment}")
+        return words
 
 
 class Slurm(Protocol):

@@ -137,15 +137,8 @@ class CliSlurm:
 
     async def update(self, job_id: str, change: JobUpdate) -> None:
         """One ``scontrol update``; nothing is run if there is nothing to change."""
-        words = [f"JobId={_checked(job_id)}"]
-        if change.start_now:
-            words.append("StartTime=now")
-        if change.exclude_nodes is not None:
-            words.append(f"ExcNodeList={change.exclude_nodes}")
-        if change.admin_comment is not None:
-            words.append(f"AdminComment={change.admin_comment}")
-        if len(words) > 1:
-            await self._ask("scontrol", "update", *words)
+        if change != JobUpdate():
+            await self._ask("scontrol", "update", f"JobId={_checked(job_id)}", *change.words())
 
     async def hold(self, job_id: str) -> None:
         """``scontrol hold``."""

@@ -41,12 +41,14 @@ class _Job:
     """One record of slurmctld. ``waiting`` are the tasks of an array that have none of their own.
 
     ``gone_at`` is when the processes of the last attempt are gone, ``requeued`` that the wait
-    of a requeue begins then.
+    of a requeue begins then. A job that starts within the second of ``revoked_at`` dies at once:
+    slurmd takes its credential for the one it was told to revoke.
     """
 
     info: JobInfo
     waiting: tuple[int, ...] = ()
     gone_at: datetime | None = None
+    revoked_at: datetime | None = None
     requeued: bool = False
     steps: tuple[StepInfo, ...] = ()
 
@@ -115,6 +117,8 @@ class MemorySlurm:
             state=JobState.RUNNING, nodes=nodes, start_time=self.now(), end_time=None,
             exit_code=0, signal=0, reason="None",
         )  # fmt: skip
+        if record.revoked_at and int(self.now().timestamp()) <= int(record.revoked_at.timestamp()):
+            self._end(record, JobState.FAILED, 1, 0)
 
     def schedule(self) -> None:
         """Start everything that may start."""
@@ -239,7 +243,11 @@ class MemorySlurm:
             return
         if record.requeued:
             eligible = max(record.info.eligible_time or record.gone_at, record.gone_at)
-            record.change(nodes="", start_time=None, end_time=None, eligible_time=eligible)
+            record.change(
+                nodes="", start_time=None, end_time=None, eligible_time=eligible,
+                submit_time=record.gone_at,
+            )  # fmt: skip
+            record.revoked_at = record.gone_at
         record.change(completing=False)
         record.gone_at, record.requeued = None, False
 
@@ -344,11 +352,11 @@ class MemorySlurm:
         job = record.info
         if job.state.ended:
             raise _refused("Job has already finished", Refusal.WRONG_STATE)
-        if job.state is not JobState.PENDING and (change.start_now or change.exclude_nodes):
+        if job.state is not JobState.PENDING and (change.start_at or change.exclude_nodes):
             raise _refused("Job is no longer pending execution", Refusal.WRONG_STATE)
-        if change.start_now:
+        if change.start_at is not None:
             waits = job.reason == "BeginTime"
-            record.change(eligible_time=self.now(), reason="None" if waits else job.reason)
+            record.change(eligible_time=change.start_at, reason="None" if waits else job.reason)
         if change.exclude_nodes is not None:
             record.change(exclude_nodes=change.exclude_nodes)
         if change.admin_comment is not None:

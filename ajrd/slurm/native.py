@@ -112,8 +112,8 @@ class PyslurmSlurm:
     async def update(self, job_id: str, change: JobUpdate) -> None:
         """Change fields of a job in one call."""
         changes = self._api.JobSubmitDescription()
-        if change.start_now:
-            changes.begin_time = "now"
+        if change.start_at is not None:
+            changes.begin_time = int(change.start_at.timestamp())
         if change.exclude_nodes is not None:
             changes.excluded_nodes = change.exclude_nodes
         if change.admin_comment is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ajrd.slurm.base import JobUpdate, Refusal
 from ajrd.slurm.cli import CliSlurm
 from ajrd.slurm.native import PyslurmSlurm, native_available
 from tests.slurm.drivers import ClusterDriver, Driver, MemoryDriver, running, until
+
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["memory", "cli", "pyslurm"])
@@ -110,9 +112,13 @@ async def test_update_and_release_start_the_successor_elsewhere_at_once(driver: 
     job_id = await driver.submit()
     first = await running(driver, job_id)
     await driver.slurm.requeue_hold(job_id)
-    await until(driver, job_id, held_again)
+    held = await until(driver, job_id, held_again)
     text = 'crashed: "segfault" at step=7\nStartTime=never'
-    change = JobUpdate(start_now=True, exclude_nodes="n5,n6", admin_comment=text)
+    change = JobUpdate(
+        start_at=held.submit_time + timedelta(seconds=1),
+        exclude_nodes="n5,n6",
+        admin_comment=text,
+    )
     await driver.slurm.update(job_id, change)
     still = await until(driver, job_id, held_again)
     assert still.admin_comment == text
@@ -196,7 +202,7 @@ async def test_admin_comment_can_be_written_while_the_job_runs(driver: Driver) -
     assert job.admin_comment == "seen"
 
 
-@pytest.mark.parametrize("change", [JobUpdate(start_now=True), JobUpdate(exclude_nodes="n1")])
+@pytest.mark.parametrize("change", [JobUpdate(start_at=NEW_YEAR), JobUpdate(exclude_nodes="n1")])
 async def test_start_and_nodes_of_a_running_job_cannot_change(
     driver: Driver, change: JobUpdate
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ajrd.logs.discovery import DiscoveryLimits, Found, find_logs
-from ajrd.logs.naming import carries
+from ajrd.logs.naming import carries, marks_of
 from ajrd.logs.procfs import files_written_by_srun
 from ajrd.model import LogOrigin, StepInfo
 from tests.unit.samples import directive, job
@@ -301,3 +301,21 @@ def test_the_srun_hook_never_fails(shell: str, tmp_path: Path) -> None:
             [shell, str(HOOK), "a"], env=environment | extra, capture_output=True, timeout=20
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "raw_id", "ours"),
+    [
+        ("slurm-7_2.out", 7, True),
+        ("slurm-7_1.out", 7, False),
+        ("slurm-7_12.out", 7, False),
+        ("out.7_002.log", 7, True),
+        ("train-8.log", 8, True),
+        ("train-7.log", 8, False),
+    ],
+)
+def test_a_task_with_the_number_of_its_array_claims_no_files_of_other_tasks(
+    name: str, raw_id: int, ours: bool
+) -> None:
+    task = job(job_id="7_2", raw_id=raw_id, array_job_id=7)
+    assert carries(name, marks_of(task)) is ours

@@ -139,3 +139,13 @@ def test_any_reason_can_be_marked_and_read_back(before: str, reason: str) -> Non
     assert found is not None
     assert found.attempt == 2
     assert marked.isprintable() or not before.isprintable()
+
+
+def test_a_mark_never_makes_the_comment_longer_than_slurm_takes() -> None:
+    mark = Mark(2, None, "CRASH segfault: requeue 1 of 3")
+    for others in ("x" * 900, "x" * 990, "é" * 505):
+        marked = with_mark(others, mark)
+        assert len(marked.encode()) <= 1024
+        assert marked.startswith(others)
+    assert read_mark(with_mark("x" * 990, mark)) is not None
+    assert with_mark("x" * 1024, mark) == "x" * 1024

@@ -18,7 +18,7 @@ def move(verb: Verb, seen: JobInfo | None, **changes: Any) -> Move:
         "job": seen,
         "settled": frozenset(),
         "begun": frozenset(),
-        "now": at(0),
+        "now": at(10),
         "hold_deadline": at(120),
     }
     return next_move(Situation(**values | changes))
@@ -78,6 +78,19 @@ def test_a_hold_by_people_is_respected_in_the_middle_of_a_recovery(holder: HoldB
 
 def test_a_hold_past_its_deadline_is_released_without_its_update() -> None:
     assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.RELEASE)
+
+
+def test_the_successor_may_not_start_in_the_second_of_the_kill() -> None:
+    held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(0))
+    waiting = move(Verb.REQUEUE, held, **KILLED, now=at(0.4))
+    assert isinstance(waiting, Wait)
+    assert waiting.until == at(1)
+    assert move(Verb.REQUEUE, held, **KILLED, now=at(1)) == Do(Step.UPDATE)
+
+
+def test_a_controller_whose_clock_is_ahead_is_not_waited_for() -> None:
+    held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(60))
+    assert move(Verb.REQUEUE, held, **KILLED, now=at(0)) == Do(Step.UPDATE)
 
 
 def test_another_job_with_the_id_is_never_touched() -> None:
