@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ajrd.errors import StoreUnavailable
-from ajrd.store.history import JobHistory, read_history
-from ajrd.store.read import Reader
+import labdemo.service
+from labdemo.service import PATIENCE
 from tests.conftest import Cluster
 
 T = TypeVar("T")
-
-#: Seconds of real time that a condition may take on a busy machine.
-PATIENCE = 60.0
 
 
 def until(what: str, condition: Callable[[], T | bool | None], patience: float = PATIENCE) -> T:
@@ -36,99 +27,28 @@ def until(what: str, condition: Callable[[], T | bool | None], patience: float =
         time.sleep(0.05)
 
 
-class Service:
-    """``ajrd run`` with a configuration and a store of its own in ``folder``."""
+class Service(labdemo.service.Service):
+    """A service in ``folder`` that is quick to act, and the hands of users and administrators."""
 
     def __init__(self, cluster: Cluster, folder: Path, **recovery: Any) -> None:
         self.cluster = cluster
-        self.folder = folder
-        self.config = folder / "config.yaml"
-        self.log = folder / "ajrd.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.configure(**recovery)
-
-    def configure(self, **recovery: Any) -> None:
-        """Writes the configuration; quick but for what is given."""
-        values = {
-            "slurm": {"conf": str(self.cluster.conf), "poll": 0.2},
-            "recovery": {"mode": "act", "settle": 0.5, **recovery},
-            "database": {"url": f"sqlite:///{self.folder}/ajrd.sqlite"},
-        }
-        self.config.write_text(yaml.safe_dump(values))
-
-    def start(self, **variables: str) -> None:
-        """Starts the service and waits until it works."""
-        before = self.log.read_text().count('"started"') if self.log.exists() else 0
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ajrd", "run", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **variables},
-            )
-        until("the service to start", lambda: self.log.read_text().count('"started"') > before)
-
-    @property
-    def running(self) -> bool:
-        """Is the process there?"""
-        return self._process is not None and self._process.poll() is None
+        quick = {"settle": 0.5, **recovery}
+        super().__init__(folder, cluster.conf, slurm={"poll": 0.2}, recovery=quick)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
     def wait(self) -> int:
         """The exit code, once the process has ended by itself."""
-        assert self._process is not None
-        return self._process.wait(PATIENCE)
-
-    def stop(self) -> int | None:
-        """As ``systemctl stop`` would; the exit code."""
-        if self._process is None:
-            return None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(PATIENCE)
-
-    def reload(self) -> None:
-        """As ``systemctl reload`` would."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGHUP)
+        assert self.process is not None
+        return self.process.wait(PATIENCE)
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of its own log."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def history(self, job_id: str) -> JobHistory | None:
-        """What the store knows of a job."""
-        try:
-            reader = Reader(f"sqlite:///{self.folder}/ajrd.sqlite")
-        except StoreUnavailable:
-            return None
-        try:
-            job = reader.job(job_id)
-            return read_history(reader, job) if job else None
-        finally:
-            reader.close()
-
-    def ajrd(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Runs another command of ajrd with the same configuration."""
-        return subprocess.run(
-            [sys.executable, "-m", "ajrd", *argv],
-            env={**os.environ, "AJRD_CONFIG": str(self.config)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-
-    def status(self, job_id: str) -> str:
-        """What ``ajrd status`` prints."""
-        done = self.ajrd("status", job_id)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     # Slurm, as a user and as an administrator
 

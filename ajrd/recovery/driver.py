@@ -148,14 +148,14 @@ class Driver:
         await self._store.claim(action, self._clock(), target)
         self._checkpoint(f"claimed:{step}")
         if step in KILLING and not await self._still(step, decision, job, attempt):
-            await self._finish(action, ActionState.SKIPPED, "Slurm shows otherwise by now")
+            await self._finish(action, attempt, ActionState.SKIPPED, "Slurm shows otherwise by now")
             return move
         try:
             result = await self._command(step, target, decision, attempt, situation.job)
         except SlurmRejected as error:
             return await self._rejected(error, action, decision, job, attempt)
         self._checkpoint(f"ran:{step}")
-        await self._finish(action, ActionState.DONE, result)
+        await self._finish(action, attempt, ActionState.DONE, result)
         self._checkpoint(f"finished:{step}")
         log.info("action_done", job=target, attempt=attempt.idx, step=step.value, did=result)
         return move
@@ -198,7 +198,7 @@ class Driver:
         attempt: AttemptRecord,
     ) -> Move:
         log.warning("slurm_refused", job=job.job_id, step=action.step.value, why=str(error))
-        await self._finish(action, ActionState.FAILED, str(error))
+        await self._finish(action, attempt, ActionState.FAILED, str(error))
         if action.step in OPTIONAL or error.code == Refusal.UNKNOWN_JOB:
             return Do(action.step)
         if error.code == Refusal.WRONG_STATE or action.step is Step.RELEASE:
@@ -207,8 +207,10 @@ class Driver:
         await self._close(decision, job, attempt, end, str(error))
         return end
 
-    async def _finish(self, action: ActionRecord, state: ActionState, result: str) -> None:
-        await self._store.finish(action, state, result, self._clock())
+    async def _finish(
+        self, action: ActionRecord, attempt: AttemptRecord, state: ActionState, result: str
+    ) -> None:
+        await self._store.finish(action, attempt, state, result, self._clock())
 
     async def _close(
         self,

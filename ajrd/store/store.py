@@ -245,20 +245,23 @@ class Store:
         claimed = {"state": ActionState.CLAIMED.value, "tries": action.tries + 1, "target": target}
         if action.claimed_at is None:
             claimed["claimed_at"] = now
-        await self._update_action(action, claimed, "claiming")
+        async with self._transaction(f"claiming {action.step}") as db:
+            await db.execute(update(actions).where(actions.c.id == action.id).values(claimed))
 
     async def finish(
-        self, action: ActionRecord, state: ActionState, result: str, now: datetime
+        self,
+        action: ActionRecord,
+        attempt: AttemptRecord,
+        state: ActionState,
+        result: str,
+        now: datetime,
     ) -> None:
         """Says what became of a command."""
         values = {"state": state.value, "result": result[:2000], "finished_at": now}
-        await self._update_action(action, values, "finishing")
-
-    async def _update_action(
-        self, action: ActionRecord, values: dict[str, Any], doing: str
-    ) -> None:
-        async with self._transaction(f"{doing} {action.step}") as db:
+        async with self._transaction(f"finishing {action.step}") as db:
             await db.execute(update(actions).where(actions.c.id == action.id).values(values))
+            message = f"{action.step} {state}: {result}"
+            await _log(db, now, attempt.job, attempt.idx, "action", message)
 
     async def close_decision(
         self,
@@ -269,13 +272,26 @@ class Store:
         detail: str,
         now: datetime,
     ) -> None:
-        """Ends a decision with its outcome; intended actions that were not needed are skipped."""
+        """Ends a decision with its outcome.
+
+        Intended actions that were not needed are skipped. Where the decision has converged, those
+        whose answer was lost (a restart in between) count as done: Slurm shows their result.
+        """
         values = {"state": state.value, "outcome": outcome, "detail": detail, "closed_at": now}
+        mine = actions.c.decision == record.id
+        intended = mine & (actions.c.state == ActionState.INTENDED.value)
+        claimed = mine & (actions.c.state == ActionState.CLAIMED.value)
         skipped = {"state": ActionState.SKIPPED.value, "finished_at": now}
-        left = (actions.c.decision == record.id) & (actions.c.state == ActionState.INTENDED.value)
+        done = {
+            "state": ActionState.DONE.value,
+            "result": "its result was seen",
+            "finished_at": now,
+        }
         async with self._transaction(f"closing decision {record.id}") as db:
             await db.execute(update(decisions).where(decisions.c.id == record.id).values(values))
-            await db.execute(update(actions).where(left).values(skipped))
+            await db.execute(update(actions).where(intended).values(skipped))
+            if state is DecisionState.CONVERGED:
+                await db.execute(update(actions).where(claimed).values(done))
             message = f"{state}: {outcome}" + (f", {detail}" if detail else "")
             await _log(db, now, attempt.job, attempt.idx, "outcome", message)
 

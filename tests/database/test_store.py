@@ -106,7 +106,7 @@ async def test_a_requeue_counts_from_its_claim_whatever_became_of_it(store: Stor
     action = next(a for a in decision.actions if a.step is Step.REQUEUE_HOLD)
     await store.claim(action, at(4), "7")
     assert await store.requeues_begun(record.id) == 1
-    await store.finish(action, ActionState.FAILED, "refused", at(5))
+    await store.finish(action, attempt, ActionState.FAILED, "refused", at(5))
     assert await store.requeues_begun(record.id) == 0
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ratios from one run, beside the peer that it is measured against."""

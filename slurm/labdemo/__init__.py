@@ -1,0 +1,1 @@
+"""The demo: ajrd on a private Slurm, from the crash of a job to its return, with times."""

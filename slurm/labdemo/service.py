@@ -1,0 +1,102 @@
+"""``ajrd run`` on a lab: a process of its own, with configuration and store in one folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ajrd.errors import StoreUnavailable
+from ajrd.store.history import JobHistory, read_history
+from ajrd.store.read import Reader
+from labcluster.errors import LabError
+
+#: Seconds for what takes a moment on an idle machine.
+PATIENCE = 60.0
+
+
+class Service:
+    """The service of one lab. ``sections`` replace those of the configuration, key by key."""
+
+    def __init__(self, folder: Path, slurm_conf: Path, **sections: dict[str, Any]) -> None:
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        self.log = folder / "ajrd.log"
+        self.database = folder / "ajrd.sqlite"
+        self.process: subprocess.Popen[bytes] | None = None
+        values: dict[str, dict[str, Any]] = {
+            "slurm": {"conf": str(slurm_conf)},
+            "recovery": {"mode": "act"},
+            "database": {"url": f"sqlite:///{self.database}"},
+        }
+        for name, section in sections.items():
+            values[name] = values.get(name, {}) | section
+        self.config.write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def start(self, **variables: str) -> None:
+        """Starts the service and waits until it works; raises LabError if it does not."""
+        before = self._starts()
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ajrd", "run", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **variables},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while self._starts() == before:
+            if time.monotonic() > deadline or not self.running:
+                raise LabError(f"ajrd did not start; read {self.log}")
+            time.sleep(0.02)
+
+    def _starts(self) -> int:
+        return self.log.read_text().count('"started"') if self.log.exists() else 0
+
+    @property
+    def running(self) -> bool:
+        """Is the process there?"""
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> int:
+        """As ``systemctl stop`` would; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def history(self, job_id: str) -> JobHistory | None:
+        """What the store knows of a job."""
+        try:
+            reader = Reader(f"sqlite:///{self.database}")
+        except StoreUnavailable:
+            return None
+        try:
+            job = reader.job(job_id)
+            return read_history(reader, job) if job else None
+        finally:
+            reader.close()
+
+    def ajrd(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Runs another command of ajrd with the same configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "ajrd", *argv],
+            env={**os.environ, "AJRD_CONFIG": str(self.config)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    def status(self, job_id: str) -> str:
+        """What ``ajrd status`` prints."""
+        done = self.ajrd("status", job_id)
+        if done.returncode:
+            raise LabError(f"ajrd status {job_id} failed: {done.stderr.strip()}")
+        return done.stdout
