@@ -6,7 +6,6 @@ are errors: a misspelt safety setting must not be ignored.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +15,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ajrd.errors import ConfigError
-
-DEFAULT_PATH = "/etc/ajrd/config.yaml"
-PATH_VARIABLE = "AJRD_CONFIG"
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -122,11 +118,6 @@ class Config(_Section):
     database: DatabaseSection = DatabaseSection()
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
-
-
-def default_path() -> Path:
-    """The file named by ``AJRD_CONFIG``, else /etc/ajrd/config.yaml."""
-    return Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
 
 
 def load(path: Path) -> Config:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ajrd.config import default_path, load
+from ajrd.cli.storeurl import config_path
+from ajrd.config import load
 
 
 @click.group()
@@ -22,7 +23,7 @@ def check(file: Path | None, show: bool) -> None:
 
     Exit status 0 if it is right, 2 with every fault by file, line and key if not.
     """
-    path = file or default_path()
+    path = config_path(file)
     loaded = load(path)
     if show:
         import yaml

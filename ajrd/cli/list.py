@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ajrd.cli.status_view import as_json
+from ajrd.cli.storeurl import CONFIG_OPTION, store_url
 from ajrd.cli.table import columns
-from ajrd.config import default_path, load
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
 from ajrd.text import local_time
@@ -23,7 +23,7 @@ _HEADER = ("JOBID", "NAME", "USER", "PARTITION", "STATE", "ATTEMPTS", "LAST", "S
 @click.option("-n", "--noheader", is_flag=True, help="No header line.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=100, show_default=True)
 @click.option("--json", "to_json", is_flag=True, help="Print one JSON array.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file.")
+@CONFIG_OPTION
 def list_jobs(
     user: str | None,
     partition: str | None,
@@ -33,7 +33,7 @@ def list_jobs(
     file: Path | None,
 ) -> None:
     """List the jobs that ajrd knows, newest first."""
-    reader = Reader(load(file or default_path()).database.url)
+    reader = Reader(store_url(file))
     try:
         found = reader.recent_jobs(limit, user, partition)
         histories = [read_history(reader, job, events=0) for job in found]

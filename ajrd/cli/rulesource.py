@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from ajrd.cli.storeurl import config_path
 from ajrd.detect.catalogue import Catalogue
-
-#: As in :mod:`ajrd.config`, which is imported only if there is a configuration to be read.
-_DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
 
 RULES_OPTION = click.option(
     "--rules",
@@ -27,7 +24,7 @@ def catalogue(folders: tuple[Path, ...]) -> Catalogue:
 
 
 def _configured() -> tuple[str, ...]:
-    path = Path(os.environ.get(_VARIABLE) or _DEFAULT)
+    path = config_path(None)
     if not path.exists():
         return ()
     from ajrd.config import load

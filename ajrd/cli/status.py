@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 
 from ajrd.cli.main import UNKNOWN
-from ajrd.cli.outside import explain_from_slurm
 from ajrd.cli.status_view import as_json, as_text
-from ajrd.config import Config, default_path, load
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_url
 from ajrd.store.history import read_history
 from ajrd.store.read import Reader
 
@@ -28,14 +27,13 @@ def _job_id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.command()
 @click.argument("job_id", metavar="JOBID", callback=_job_id)
 @click.option("--json", "to_json", is_flag=True, help="Print one JSON object.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Configuration file.")
+@CONFIG_OPTION
 def status(job_id: str, to_json: bool, file: Path | None) -> None:
     """Show a job: its attempts, anomalies, decisions and their outcomes.
 
     Exit status: 0 found, 1 unknown job, 2 usage, 3 store or Slurm unreachable.
     """
-    config = load(file or default_path())
-    reader = Reader(config.database.url)
+    reader = Reader(store_url(file))
     try:
         job = reader.job(job_id)
         tasks = [] if job else reader.array_tasks(job_id)
@@ -43,7 +41,7 @@ def status(job_id: str, to_json: bool, file: Path | None) -> None:
     finally:
         reader.close()
     if not histories:
-        _outside(job_id, to_json, config)
+        _outside(job_id, to_json, config_path(file))
         return
     if to_json:
         views = [as_json(history) for history in histories]
@@ -52,9 +50,12 @@ def status(job_id: str, to_json: bool, file: Path | None) -> None:
         click.echo("\n\n".join("\n".join(as_text(history)) for history in histories))
 
 
-def _outside(job_id: str, to_json: bool, config: Config) -> None:
+def _outside(job_id: str, to_json: bool, file: Path) -> None:
     """A job that is not in the store: Slurm may know it, and the policy says why it is not ours."""
-    found = explain_from_slurm(job_id, config)
+    from ajrd.cli.outside import explain_from_slurm
+    from ajrd.config import load
+
+    found = explain_from_slurm(job_id, load(file))
     if found is None:
         click.echo(f"ajrd: job {job_id} is known neither to ajrd nor to Slurm", err=True)
         sys.exit(UNKNOWN)

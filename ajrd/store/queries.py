@@ -1,95 +1,119 @@
-"""What readers ask of the store, as SQLAlchemy statements: for the service and the commands."""
+"""What readers ask of the store, as plain SQL that SQLite and MySQL understand alike.
+
+The service runs these through SQLAlchemy, the commands through the database's own driver: a
+status command must not pay for SQLAlchemy's import. Columns whose names MySQL reserves are
+written behind their table's name, where it needs no quotes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from sqlalchemy import Select, func, select
 
-from ajrd.store.schema import actions, anomalies, attempts, decisions, events, jobs, log_positions
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A SELECT with its ``:named`` values."""
 
-Query = Select[Any]
+    sql: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 def job_by_id(job_id: str, cluster: str | None = None) -> Query:
     """The newest submission that had this job id."""
-    query = select(jobs).where(jobs.c.job_id == job_id)
-    if cluster is not None:
-        query = query.where(jobs.c.cluster == cluster)
-    return query.order_by(jobs.c.first_submit_time.desc()).limit(1)
+    if cluster is None:
+        return Query(
+            "SELECT * FROM jobs WHERE job_id = :job_id ORDER BY first_submit_time DESC LIMIT 1",
+            {"job_id": job_id},
+        )
+    return Query(
+        "SELECT * FROM jobs WHERE job_id = :job_id AND cluster = :cluster"
+        " ORDER BY first_submit_time DESC LIMIT 1",
+        {"job_id": job_id, "cluster": cluster},
+    )
 
 
 def array_tasks(array_job_id: str) -> Query:
     """The tasks of an array that ajrd knows."""
-    like = jobs.c.job_id.like(array_job_id.replace("_", "") + "\\_%", escape="\\")
-    return select(jobs).where(like).order_by(jobs.c.id)
+    return Query(
+        "SELECT * FROM jobs WHERE job_id LIKE :tasks ESCAPE '!' ORDER BY id",
+        {"tasks": f"{array_job_id.replace('_', '').replace('!', '')}!_%"},
+    )
 
 
 def open_jobs(cluster: str) -> Query:
     """Every submission that was not seen to be over."""
-    return select(jobs).where(jobs.c.cluster == cluster, jobs.c.closed.is_(False))
+    return Query("SELECT * FROM jobs WHERE cluster = :cluster AND closed = 0", {"cluster": cluster})
 
 
 def recent_jobs(limit: int, user: str | None, partition: str | None) -> Query:
     """The newest jobs, newest first."""
-    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
-    if user is not None:
-        query = query.where(jobs.c.user == user)
-    if partition is not None:
-        query = query.where(jobs.c.partition == partition)
-    return query
+    return Query(
+        "SELECT * FROM jobs WHERE (:user IS NULL OR jobs.user = :user)"
+        " AND (:part IS NULL OR jobs.partition = :part) ORDER BY id DESC LIMIT :most",
+        {"user": user, "part": partition, "most": limit},
+    )
 
 
 def attempts_of(job: int) -> Query:
     """The attempts of a job in their order."""
-    return select(attempts).where(attempts.c.job == job).order_by(attempts.c.idx)
+    return Query("SELECT * FROM attempts WHERE job = :job ORDER BY idx", {"job": job})
 
 
 def anomalies_of(attempt: int) -> Query:
     """The anomalies of an attempt in the order they were recorded."""
-    return select(anomalies).where(anomalies.c.attempt == attempt).order_by(anomalies.c.id)
+    return Query(
+        "SELECT * FROM anomalies WHERE attempt = :attempt ORDER BY id", {"attempt": attempt}
+    )
 
 
 def decision_of(attempt: int) -> Query:
     """The decision on an attempt."""
-    return select(decisions).where(decisions.c.attempt == attempt)
+    return Query("SELECT * FROM decisions WHERE attempt = :attempt", {"attempt": attempt})
 
 
 def decisions_in(state: str) -> Query:
     """All decisions in one state."""
-    return select(decisions).where(decisions.c.state == state).order_by(decisions.c.id)
+    return Query("SELECT * FROM decisions WHERE state = :state ORDER BY id", {"state": state})
 
 
 def actions_of(decision: int) -> Query:
     """The actions of a decision in their order."""
-    return select(actions).where(actions.c.decision == decision).order_by(actions.c.id)
+    return Query(
+        "SELECT * FROM actions WHERE decision = :decision ORDER BY id", {"decision": decision}
+    )
 
 
 def events_of(job: int, limit: int) -> Query:
     """The newest events of a job, newest first."""
-    return select(events).where(events.c.job == job).order_by(events.c.id.desc()).limit(limit)
+    return Query(
+        "SELECT * FROM events WHERE job = :job ORDER BY id DESC LIMIT :most",
+        {"job": job, "most": limit},
+    )
 
 
 def sources_of(attempt: int) -> Query:
     """The log files of an attempt."""
-    where = log_positions.c.attempt == attempt
-    return select(log_positions).where(where).order_by(log_positions.c.id)
+    return Query(
+        "SELECT * FROM log_positions WHERE attempt = :attempt ORDER BY id", {"attempt": attempt}
+    )
 
 
 def positions_at(path_digest: str) -> Query:
     """Every position ever kept for one path, newest first."""
-    where = log_positions.c.path_digest == path_digest
-    return select(log_positions).where(where).order_by(log_positions.c.id.desc()).limit(16)
+    return Query(
+        "SELECT * FROM log_positions WHERE path_digest = :digest ORDER BY id DESC LIMIT 16",
+        {"digest": path_digest},
+    )
 
 
 def requeues_begun(job: int) -> Query:
     """How many requeues of a job ajrd has begun: commands that ran or may have run."""
-    return (
-        select(func.count())
-        .select_from(actions.join(decisions).join(attempts))
-        .where(
-            attempts.c.job == job,
-            actions.c.step == "requeue_hold",
-            actions.c.state.in_(("claimed", "done")),
-        )
+    return Query(
+        "SELECT COUNT(*) AS begun FROM actions"
+        " JOIN decisions ON actions.decision = decisions.id"
+        " JOIN attempts ON decisions.attempt = attempts.id"
+        " WHERE attempts.job = :job AND actions.step = 'requeue_hold'"
+        " AND actions.state IN ('claimed', 'done')",
+        {"job": job},
     )

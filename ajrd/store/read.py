@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ajrd.errors import StoreUnavailable
 from ajrd.store import queries, rows
@@ -19,27 +17,34 @@ from ajrd.store.records import (
     SourceRecord,
 )
 
+_SQLITE = "sqlite:///"
+
 
 class Reader:
-    """One read-only look into the store."""
+    """One read-only look into the store; raises StoreUnavailable from every call."""
 
     def __init__(self, url: str) -> None:
+        path = Path(url.removeprefix(_SQLITE))
+        if not path.exists():
+            raise StoreUnavailable(
+                f"there is no database at {path}: has the service (ajrd run) been started with"
+                " this configuration?"
+            )
         try:
-            self._engine = create_engine(_read_only(url))
-            self._db = self._engine.connect()
-        except (SQLAlchemyError, ArgumentError, OSError) as error:
-            raise StoreUnavailable(f"cannot open the database: {_first_line(error)}") from None
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot open the database {path}: {error}") from None
+        self._db.row_factory = sqlite3.Row
 
     def close(self) -> None:
         """Lets go of the connection."""
         self._db.close()
-        self._engine.dispose()
 
     def _all(self, query: queries.Query) -> Sequence[rows.Row]:
         try:
-            return self._db.execute(query).mappings().all()
-        except SQLAlchemyError as error:
-            raise StoreUnavailable(f"cannot read the database: {_first_line(error)}") from None
+            return [dict(row) for row in self._db.execute(query.sql, dict(query.values))]
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot read the database: {error}") from None
 
     def job(self, job_id: str) -> JobRecord | None:
         """The newest submission with this id."""
@@ -77,19 +82,3 @@ class Reader:
     def events(self, job: int, limit: int) -> list[EventRecord]:
         """The newest events of a job, oldest first."""
         return [rows.event(row) for row in self._all(queries.events_of(job, limit))][::-1]
-
-
-def _read_only(url: str) -> str:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return url
-    if not Path(parsed.database).exists():
-        raise StoreUnavailable(
-            f"there is no database at {parsed.database}: has the service (ajrd run) been started"
-            " with this configuration?"
-        )
-    return f"sqlite:///file:{parsed.database}?mode=ro&uri=true"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:300]

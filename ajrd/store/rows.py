@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-
-from sqlalchemy import RowMapping
 
 from ajrd.model import (
     ActionState,
@@ -31,11 +31,39 @@ from ajrd.store.records import (
     SourceRecord,
 )
 
-Row = RowMapping
+Row = Mapping[str, Any]
+
+
+def _time(value: Any) -> datetime | None:
+    """UTC, kept without a zone: text in SQLite, a datetime in MySQL."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str | bytes) else value
+
+
+_TIMES = (
+    "first_submit_time", "submit_time", "seen_at", "started_at", "ended_at", "detected_at",
+    "hold_deadline", "created_at", "closed_at", "intended_at", "claimed_at", "finished_at", "at",
+    "progress_at", "updated_at",
+)  # fmt: skip
+#: How a column that is not kept as it is comes back.
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TIMES, _time),
+    **dict.fromkeys(("before", "after", "facts"), _json),
+    **dict.fromkeys(("managed", "closed"), bool),
+}
+
+
+def _decoded(row: Row, name: str) -> Any:
+    decoder = _DECODERS.get(name)
+    return row[name] if decoder is None else decoder(row[name])
 
 
 def _pick(kind: type, row: Row) -> dict[str, Any]:
-    return {f.name: row[f.name] for f in fields(kind) if f.name in row}
+    return {f.name: _decoded(row, f.name) for f in fields(kind) if f.name in row}
 
 
 def job(row: Row) -> JobRecord:
@@ -88,11 +116,11 @@ def anomaly(row: Row) -> AnomalyRecord:
         offset=row["offset"],
         line_no=row["line_no"],
         text=row["text"],
-        before=tuple(row["before"]),
-        after=tuple(row["after"]),
-        facts=dict(row["facts"]),
+        before=tuple(_decoded(row, "before")),
+        after=tuple(_decoded(row, "after")),
+        facts=dict(_decoded(row, "facts")),
     )
-    seen = Anomaly(finding, row["source"], row["detected_at"])
+    seen = Anomaly(finding, row["source"], _decoded(row, "detected_at"))
     return AnomalyRecord(id=row["id"], attempt=row["attempt"], anomaly=seen)
 
 

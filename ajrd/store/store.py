@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import event as sa_event
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -95,7 +95,8 @@ class Store:
     async def _all(self, query: queries.Query) -> Sequence[rows.Row]:
         try:
             async with self._engine.connect() as db:
-                return (await db.execute(query)).mappings().all()
+                found = await db.execute(text(query.sql), query.values)
+                return [dict(row) for row in found.mappings()]
         except (SQLAlchemyError, OSError) as error:
             raise StoreUnavailable(f"the database failed while reading: {_why(error)}") from error
 
@@ -205,7 +206,7 @@ class Store:
 
     async def requeues_begun(self, job: int) -> int:
         """How many requeues of this job ajrd has begun."""
-        return int((await self._all(queries.requeues_begun(job)))[0]["count_1"])
+        return int((await self._all(queries.requeues_begun(job)))[0]["begun"])
 
     async def write_decision(
         self, record: DecisionRecord, job: JobRecord, attempt: AttemptRecord, steps: Sequence[Step]

@@ -39,7 +39,7 @@ class Story:
         """What has not been told yet, in the order of time."""
         fresh = {key: line for key, line in _all(history) if key not in self._told}
         self._told.update(fresh)
-        for when, text, style in sorted(fresh.values()):
+        for when, text, style in sorted(fresh.values(), key=lambda line: line[0]):
             self._latest = max(when, self._latest or when)
             yield self._latest, text, style
 
