@@ -14,14 +14,14 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from ajrd.logs.asowner import as_owner
 from ajrd.logs.naming import carries, marks_of
-from ajrd.logs.procfs import files_written_by_srun, is_this_host
+from ajrd.logs.procfs import files_written_by_srun, is_this_host, patterns_of_srun
 from ajrd.model import Directive, JobInfo, LogFile, LogOrigin, StepInfo
 from ajrd.slurm.patterns import PatternContext, expand_batch, expand_step
 
@@ -169,7 +169,7 @@ def _from_batch(search: _Search) -> None:
 
 def _from_directive(search: _Search, directive: Directive) -> None:
     for pattern in directive.log_paths:
-        for path in expand_step(pattern, search.context, search.limits.files):
+        for path in expand_step(pattern, search.context, search.limits.files + 1):
             if _GLOB.intersection(os.path.basename(path)):
                 _from_glob(search, path)
             else:
@@ -189,6 +189,15 @@ def _from_srun(search: _Search, steps: Sequence[StepInfo]) -> None:
         if step.srun_pid > 0 and is_this_host(step.srun_host):
             for path in files_written_by_srun(step.srun_pid, search.job.uid):
                 search.add(path, LogOrigin.STEP)
+            _from_srun_options(search, step)
+
+
+def _from_srun_options(search: _Search, step: StepInfo) -> None:
+    nodes = _expand_nodes(step.nodes)
+    context = replace(search.context, step_id=step.step_id, nodes=nodes, tasks=step.tasks)
+    for pattern in patterns_of_srun(step.srun_pid, search.job.uid):
+        for path in expand_step(pattern, context, search.limits.files + 1):
+            search.add(path, LogOrigin.STEP)
 
 
 def _from_reports(search: _Search, report_dir: str) -> None:

@@ -1,7 +1,8 @@
-"""The output files of an ``srun`` on this host, read from its open descriptors.
+"""The output files of an ``srun`` on this host, read from its descriptors and its command line.
 
 Before 25.05 no Slurm command tells where an srun step writes; ``scontrol show step`` gives host
-and process of the srun, and proc(5) its descriptors.
+and process of the srun, and proc(5) the rest. srun opens a file that all tasks share; files of
+single tasks and nodes (``%t``, ``%n``) are opened by slurmstepd, and only srun's options tell.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+
+from ajrd.logs.srunargs import output_patterns
 
 
 def is_this_host(name: str) -> bool:
@@ -21,15 +24,48 @@ def files_written_by_srun(pid: int, uid: int, proc: str = "/proc") -> list[str]:
 
     Empty if it is gone, if it is no ``srun`` (process numbers are reused), or not of ``uid``.
     """
-    home = Path(proc, str(pid))
+    home = _srun(pid, uid, proc)
+    if home is None:
+        return []
     try:
-        if home.stat().st_uid != uid or (home / "comm").read_text().strip() != "srun":
-            return []
         numbers = os.listdir(home / "fd")
     except OSError:
         return []
     found = (_written_file(home, number) for number in sorted(numbers))
     return list(dict.fromkeys(path for path in found if path))
+
+
+def patterns_of_srun(pid: int, uid: int, proc: str = "/proc") -> list[str]:
+    """The file name patterns that the process was started with, as absolute paths."""
+    home = _srun(pid, uid, proc)
+    if home is None:
+        return []
+    try:
+        words = os.fsdecode((home / "cmdline").read_bytes()).split("\0")[1:-1]
+        variables = os.fsdecode((home / "environ").read_bytes()).split("\0")
+        folder = os.readlink(home / "cwd")
+    except OSError:
+        return []
+    known = dict(variable.partition("=")[::2] for variable in variables)
+    patterns, relative_to = output_patterns(words, known, folder)
+    return [os.path.join(folder, relative_to, pattern) for pattern in patterns if _file(pattern)]
+
+
+def _file(pattern: str) -> bool:
+    """False for the words and numbers that srun takes in place of a file (srun(1), --output)."""
+    special = pattern.lower() in ("none", "all", "-") or pattern.startswith("/dev/")
+    return not special and not pattern.isdigit()
+
+
+def _srun(pid: int, uid: int, proc: str) -> Path | None:
+    """The folder of the process in proc(5), if it is an ``srun`` of this user."""
+    home = Path(proc, str(pid))
+    try:
+        if home.stat().st_uid != uid or (home / "comm").read_text().strip() != "srun":
+            return None
+    except OSError:
+        return None
+    return home
 
 
 def _written_file(home: Path, number: str) -> str | None:

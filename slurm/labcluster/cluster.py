@@ -213,6 +213,8 @@ class Lab:
 
     def down(self) -> None:
         """Ends the jobs and every daemon that this lab started; the directory stays."""
+        if not self._is_lab:
+            return
         steps = self._steps()
         for daemon in reversed(self.daemons):
             daemon.tell(signal.SIGTERM)
@@ -232,15 +234,21 @@ class Lab:
 
     def remove(self) -> None:
         """Ends the lab and deletes its directory, if a lab made it."""
-        self.down()
-        if (self.root / "lab.json").exists():
+        if self._is_lab:
+            self.down()
             shutil.rmtree(self.root, ignore_errors=True)
 
     # state
 
+    @property
+    def _is_lab(self) -> bool:
+        return (self.root / "lab.json").exists()
+
     def _clear(self) -> None:
+        if set(str(self.root)) & set(" \t\n#,="):
+            raise LabError(f"{self.root}: slurm.conf takes no blanks, commas, = or # in a path")
         if self.root.exists() and any(self.root.iterdir()):
-            if not (self.root / "lab.json").exists():
+            if not self._is_lab:
                 raise LabError(f"{self.root} is not empty and holds no lab; choose another --dir")
             shutil.rmtree(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
