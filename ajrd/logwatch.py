@@ -102,7 +102,8 @@ class LogWatch:
         watch = self._watches.get(attempt)
         if watch is not None and await self._still_its_own(watch):
             try:
-                await asyncio.wait_for(self._round(watch), limit)
+                async with asyncio.timeout(limit):
+                    await self._round(watch)
             except TimeoutError:
                 watch.gave_up = (*watch.gave_up, "the last search for logs took too long")
         complete = await self._follower.drain(attempt, limit)

@@ -302,7 +302,8 @@ class LogFollower:
                 continue
             nearest = min((one.due for one in state.followed if one.idle), default=now + 60)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(state.wake.wait(), max(_NAP, nearest - now))
+                async with asyncio.timeout(max(_NAP, nearest - now)):
+                    await state.wake.wait()
 
     async def _read(self, state: _LaneState, due: list[_Followed]) -> None:
         for followed in due:

@@ -102,7 +102,8 @@ class Lanes:
             lane = self._lanes[name] = Lane(f"{self._purpose} {name}")
         if lane.stuck_for() > limit:
             raise TimeoutError(f"{name} has not answered for {lane.stuck_for():.0f} s")
-        return await asyncio.wait_for(lane.run(work), limit)
+        async with asyncio.timeout(limit):
+            return await lane.run(work)
 
     def stop(self) -> None:
         """Ends the threads; those that hang are left behind."""

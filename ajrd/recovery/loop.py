@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -117,11 +118,10 @@ class Recovery:
         dues = (self._due(watched) for watched in self._jobs.watched.values())
         until = min([next_look, *(due for due in dues if due is not None)])
         self._wake.clear()
-        try:
-            seconds = max((until - self._clock()).total_seconds(), NAP)
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+        seconds = max((until - self._clock()).total_seconds(), NAP)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _due(self, watched: Watched) -> datetime | None:
         """When to consider a job, if that lies ahead; what is overdue waits for the next look."""

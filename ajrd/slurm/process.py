@@ -94,12 +94,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         _kill(process)
         with contextlib.suppress(TimeoutError):
-            await asyncio.shield(asyncio.wait_for(_collect(process), 1.0))
+            await asyncio.shield(_collect(process))
 
 
 async def _collect(process: asyncio.subprocess.Process) -> None:
-    await asyncio.gather(_read(process, process.stdout), _read(process, process.stderr))
-    await process.wait()
+    async with asyncio.timeout(1.0):
+        await asyncio.gather(_read(process, process.stdout), _read(process, process.stderr))
+        await process.wait()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

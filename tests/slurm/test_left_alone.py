@@ -78,7 +78,6 @@ def test_a_job_that_its_user_cancelled(service: Service) -> None:
     job_id = service.submit(script, REQUEUE)
     service.await_state(job_id, "RUNNING")
     until("the attempt to be known", lambda: (h := service.history(job_id)) and h.attempts)
-    service.slurm("scancel", "--full", "--signal=TERM", job_id)
     service.slurm("scancel", job_id)
     service.await_state(job_id, "CANCELLED")
     until(
