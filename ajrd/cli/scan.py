@@ -1,34 +1,23 @@
-"""``ajrd scan``: what broke in a log, by the same rules as the service, offline.
-
-Files are read in blocks, so their size does not matter. As in the service, an anomaly that was
-followed by a good stretch of progress did not break the run and has no part in the verdict.
-"""
+"""``ajrd scan``: what broke in a log, by the same rules as the service, offline."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from io import BufferedReader
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from ajrd.cli.rulesource import RULES_OPTION, catalogue
-from ajrd.detect.classify import classify
-from ajrd.detect.detector import Detector
 from ajrd.detect.engine import Engine, compile_engine
-from ajrd.logs.lines import BLOCK_CAP, block_end
-from ajrd.model import Anomaly, Finding, Verdict
-from ajrd.policy.evidence import Pulse, weigh
+from ajrd.model import Finding, Verdict
+from ajrd.offline import scan_stream
 from ajrd.text import printable
 
 Show = Callable[[str, Finding | Verdict], None]
-
-#: Lines of one scan have no time: their order is that of the file.
-_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @click.command()
@@ -54,38 +43,10 @@ def scan(files: tuple[str, ...], as_json: bool, rules: tuple[Path, ...]) -> None
 
 def _scan(name: str, engine: Engine, show: Show) -> None:
     if name == "-":
-        _scan_stream(name, cast(BufferedReader, sys.stdin.buffer), engine, show)
+        show(name, scan_stream(name, sys.stdin.buffer, engine, partial(show, name)))  # type: ignore[arg-type]
         return
     with open(name, "rb") as file:
-        _scan_stream(name, file, engine, show)
-
-
-def _scan_stream(name: str, stream: BufferedReader, engine: Engine, show: Show) -> None:
-    detector = Detector(engine)
-    standing: tuple[Anomaly, ...] = ()
-    offset = line_no = 0
-    for block in blocks(stream):
-        findings = detector.feed(block, offset, line_no)
-        for finding in findings.found:
-            show(name, finding)
-            standing = (*standing, Anomaly(finding, name, _NO_TIME))
-        if standing and findings.progress is not None:
-            pulse = Pulse(name, findings.progress.offset, _NO_TIME)
-            standing = weigh(standing, [pulse], ended=True, settle=0).standing
-        offset, line_no = offset + len(block), line_no + findings.lines
-    show(name, classify(standing))
-
-
-def blocks(stream: BufferedReader) -> Iterator[bytes]:
-    """Cuts a stream into blocks of complete lines of about 1 MiB, as they arrive."""
-    pending = b""
-    while data := stream.read1(BLOCK_CAP):
-        pending += data
-        while end := block_end(pending):
-            yield pending[:end]
-            pending = pending[end:]
-    if pending:
-        yield pending
+        show(name, scan_stream(name, file, engine, partial(show, name)))
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""What broke in a log that is already there: detection and judgement without a service.
+
+As in the service, an anomaly that was followed by a good stretch of progress did not break the
+run and has no part in the verdict. Streams are read in blocks, so their size does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ajrd.detect.classify import classify
+from ajrd.detect.detector import Detector
+from ajrd.detect.engine import Engine
+from ajrd.logs.lines import BLOCK_CAP, block_end
+from ajrd.model import Anomaly, Finding, Verdict
+from ajrd.policy.evidence import Pulse, weigh
+
+#: Lines of one scan have no time: their order is that of the file.
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Stream(Protocol):
+    """Where bytes come from."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes, as soon as there are any; empty at the end."""
+
+
+def scan_stream(
+    name: str, stream: Stream, engine: Engine, found: Callable[[Finding], None]
+) -> Verdict:
+    """The verdict on all of a stream; every finding is told to ``found`` as it comes."""
+    detector = Detector(engine)
+    standing: tuple[Anomaly, ...] = ()
+    offset = line_no = 0
+    for block in blocks(stream):
+        findings = detector.feed(block, offset, line_no)
+        for finding in findings.found:
+            found(finding)
+            standing = (*standing, Anomaly(finding, name, _NO_TIME))
+        if standing and findings.progress is not None:
+            pulse = Pulse(name, findings.progress.offset, _NO_TIME)
+            standing = weigh(standing, [pulse], ended=True, settle=0).standing
+        offset, line_no = offset + len(block), line_no + findings.lines
+    return classify(standing)
+
+
+def blocks(stream: Stream) -> Iterator[bytes]:
+    """Cuts a stream into blocks of complete lines of about 1 MiB, as they arrive."""
+    pending = b""
+    while data := stream.read1(BLOCK_CAP):
+        pending += data
+        while end := block_end(pending):
+            yield pending[:end]
+            pending = pending[end:]
+    if pending:
+        yield pending

@@ -1,0 +1,1 @@
+"""How well the catalogue judges labelled logs, beside a plain grep."""
