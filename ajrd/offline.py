@@ -13,10 +13,12 @@ from typing import Protocol
 from ajrd.detect.classify import classify
 from ajrd.detect.detector import Detector
 from ajrd.detect.engine import Engine
-from ajrd.logs.lines import BLOCK_CAP, block_end
+from ajrd.logs.lines import block_end
 from ajrd.model import Anomaly, Finding, Verdict
 from ajrd.policy.evidence import Pulse, weigh
 
+#: Bytes read at a time: more than the longest line, less than what malloc maps anew each time.
+READ = 96 * 1024
 #: Lines of one scan have no time: their order is that of the file.
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,24 +35,24 @@ def scan_stream(
 ) -> Verdict:
     """The verdict on all of a stream; every finding is told to ``found`` as it comes."""
     detector = Detector(engine)
-    standing: tuple[Anomaly, ...] = ()
+    standing: list[Anomaly] = []
     offset = line_no = 0
     for block in blocks(stream):
-        findings = detector.feed(block, offset, line_no)
+        findings = detector.feed(block, offset, line_no, waiting=bool(standing))
         for finding in findings.found:
             found(finding)
-            standing = (*standing, Anomaly(finding, name, _NO_TIME))
+            standing.append(Anomaly(finding, name, _NO_TIME))
         if standing and findings.progress is not None:
             pulse = Pulse(name, findings.progress.offset, _NO_TIME)
-            standing = weigh(standing, [pulse], ended=True, settle=0).standing
+            standing = list(weigh(standing, [pulse], ended=True, settle=0).standing)
         offset, line_no = offset + len(block), line_no + findings.lines
     return classify(standing)
 
 
 def blocks(stream: Stream) -> Iterator[bytes]:
-    """Cuts a stream into blocks of complete lines of about 1 MiB, as they arrive."""
+    """Cuts a stream into blocks of complete lines, as they arrive."""
     pending = b""
-    while data := stream.read1(BLOCK_CAP):
+    while data := stream.read1(READ):
         pending += data
         while end := block_end(pending):
             yield pending[:end]

@@ -7,7 +7,7 @@ text vetoes a crash glued to it nor is shown in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ajrd.detect.pattern import Match, Regex, check, compile_any, groupless
@@ -78,22 +78,25 @@ class CompiledProgress:
         self._each = [check(pattern, sensitive=case) for pattern, case in pairs]
         self._any = compile_any((groupless(p), case) for p, case in pairs) if pairs else None
 
-    def newest(self, block: bytes) -> int | None:
+    def newest(self, block: bytes, may_hold: Callable[[bytes], bool]) -> int | None:
         """The last byte of the last progress in a block of lines, searched from its end.
 
-        The window grows from the end, so a block full of progress costs no more than a little.
+        The window grows from the end, so a block full of progress costs no more than a little;
+        and before it grows, ``may_hold`` is asked whether it is worth it.
         """
         if self._any is None:
             return None
-        window = 4096
-        while True:
+        window, end = 4096, len(block)
+        while end:
             start = block.rfind(b"\n", 0, max(len(block) - window, 0)) + 1
-            ends = [m.end() for m in self._any.finditer(block, start) if _in_line(m, block)]
+            matches = self._any.finditer(block, start, end)
+            ends = [match.end() for match in matches if _in_line(match, block)]
             if ends:
                 return ends[-1] - 1
-            if start == 0:
+            if end == len(block) and start and not may_hold(block[:start]):
                 return None
-            window *= 16
+            window, end = window * 16, start
+        return None
 
     def step(self, piece: bytes) -> int | None:
         """The highest step that a pattern reads in the piece."""

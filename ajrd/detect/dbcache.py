@@ -21,25 +21,30 @@ try:
     import hyperscan
 
     AVAILABLE = True
+    #: Raised by a scan whose handler said that it is enough.
+    STOPPED: type[Exception] = hyperscan.ScanTerminated
 except ImportError:  # no wheel for this machine: RE2 does the work alone
     AVAILABLE = False
+    STOPPED = RuntimeError
 
 #: Changes when the flags or the layout of the file change.
-_FORMAT = b"ajrd-hyperscan-2\n"
+_FORMAT = b"ajrd-hyperscan-3\n"
 _DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A pattern for hyperscan."""
+    """A pattern for hyperscan; ``once``: one report for a block is enough."""
 
     pattern: str
     sensitive: bool
+    once: bool = False
 
     @property
     def flags(self) -> int:
-        """Lines have ends, and one report for a block is enough."""
-        flags = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
+        """``^`` and ``$`` are the ends of lines."""
+        flags: int = hyperscan.HS_FLAG_MULTILINE
+        flags |= hyperscan.HS_FLAG_SINGLEMATCH if self.once else 0
         return flags if self.sensitive else flags | hyperscan.HS_FLAG_CASELESS
 
 

@@ -8,11 +8,11 @@ often each rule has spoken.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ajrd.detect.compiled import CompiledRule, Hit
-from ajrd.detect.engine import Engine
+from ajrd.detect.engine import Engine, Suspects
 from ajrd.detect.findings import Findings
 from ajrd.detect.shown import beside, clean, stretch
 from ajrd.model import Finding, Progress
@@ -87,38 +87,60 @@ class Detector:
         """For each rule at its cap, the blocks in which it had more to say than was told."""
         return self._suppressed
 
-    def feed(self, block: bytes, offset: int, line_no: int) -> Findings:
+    def feed(self, block: bytes, offset: int, line_no: int, *, waiting: bool = True) -> Findings:
         """Judges the next block of the file: complete lines, at most 1 MiB.
 
         ``offset`` is the byte offset of the block, ``line_no`` the number of lines before it.
+        Without anybody ``waiting`` for progress it is looked for only beside an anomaly.
         """
         suspects = self._engine.suspects(block)
-        progress = self._newest_progress(block, offset, line_no) if suspects.progress else None
+        progress = None
+        if waiting or suspects:
+            progress = self._newest_progress(block, offset, line_no)
         if progress is not None:
             self._progress_at = progress.offset
         found: list[Finding] = []
-        if suspects.rules:
-            found = self._judge(_Block(block, offset, line_no), suspects.rules)
+        if suspects:
+            found = self._judge(_Block(block, offset, line_no), suspects)
         self._before = (*self._before, *_last_lines(block, len(block)))[-CONTEXT:]
         return Findings(tuple(found), progress, block.count(b"\n"))
 
-    def _judge(self, block: _Block, rules: frozenset[int]) -> list[Finding]:
+    def _judge(self, block: _Block, suspects: Suspects) -> list[Finding]:
+        rules = suspects.crowded or frozenset(index for _, index in suspects.places)
         full = frozenset(index for index in rules if self._tally(index).told >= CAP)
-        found = list(self._tell_all(block, rules - full))
+        if suspects.crowded:
+            found = list(self._tell_all(block, rules - full))
+        else:
+            found = list(self._tell_places(block, suspects.places))
         for index in full:
             found += self._tell_newest(block, index)
         return sorted(found, key=lambda finding: finding.offset)
+
+    def _tell_places(self, block: _Block, places: tuple[tuple[int, int], ...]) -> Iterator[Finding]:
+        """Each rule on the lines in which it may speak, until it has spoken too often."""
+        lines: dict[int, tuple[_Line, set[int]]] = {}
+        line = _Line(0, -1)
+        for place, index in places:
+            if place > line.end:
+                line = block.line_at(place)
+            lines.setdefault(line.start, (line, set()))[1].add(index)
+        for line, rules in lines.values():
+            yield from self._tell_line(block, line, rules)
+
+    def _tell_line(self, block: _Block, line: _Line, rules: Iterable[int]) -> Iterator[Finding]:
+        for index in sorted(rules):
+            if self._tally(index).told >= CAP:
+                continue
+            if hit := self._rule(index).hit(block.text[line.start : line.end]):
+                yield self._tell(index, hit, block, line)
 
     def _tell_all(self, block: _Block, rules: frozenset[int]) -> Iterator[Finding]:
         """Every line of which a rule speaks, until the rule has spoken too often."""
         place = 0
         while rules and (line := self._next_line(block, place, rules)) is not None:
             place = line.end + 1
-            for index in sorted(rules):
-                if hit := self._rule(index).hit(block.text[line.start : line.end]):
-                    yield self._tell(index, hit, block, line)
-                    if self._tally(index).told == CAP:
-                        rules -= {index}
+            yield from self._tell_line(block, line, rules)
+            rules = frozenset(index for index in rules if self._tally(index).told < CAP)
 
     def _tell_newest(self, block: _Block, index: int) -> Iterator[Finding]:
         """The last line of the block of which a rule at its cap speaks, if it is news."""
@@ -184,7 +206,7 @@ class Detector:
 
     def _newest_progress(self, text: bytes, offset: int, line_no: int) -> Progress | None:
         ready, block = self._engine.ready.progress, _Block(text, offset, line_no)
-        place = ready.newest(text)
+        place = ready.newest(text, self._engine.may_progress)
         if place is None:
             return None
         line = block.line_at(place)

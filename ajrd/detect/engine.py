@@ -1,36 +1,48 @@
-"""The quick look at a whole block: which rules may speak of a line in it?
+"""The quick look at a whole block: where in it may which rule speak?
 
-An engine may only err by naming too much. Where the lines are, and whether a rule really speaks
-of them, is found with RE2 (:mod:`ajrd.detect.compiled`) whatever the engine, so every engine
-leads to the same findings. hyperscan reports each pattern at most once for a block, so a log
-made of nothing but crash lines costs it no more than a clean one.
+An engine may only err by naming too much. Whether a rule really speaks of a line is found with RE2
+(:mod:`ajrd.detect.compiled`) whatever the engine, so every engine leads to the same findings.
+hyperscan is given the texts that a rule's patterns cannot do without
+(:mod:`ajrd.detect.prefilter`), and the patterns themselves where there are none.
 """
 
 from __future__ import annotations
 
+import re
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ajrd.detect import dbcache
 from ajrd.detect.catalogue import Catalogue
 from ajrd.detect.compiled import CompiledProgress, CompiledRule
 from ajrd.detect.dbcache import Expression
 from ajrd.detect.pattern import Regex, check, compile_any, groupless
+from ajrd.detect.prefilter import required_texts
 from ajrd.errors import ConfigError
+
+#: Places in one block after which they are no longer told one by one.
+MANY = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """Indexes into the rules of the catalogue, and whether progress was seen."""
+    """Where rules may speak: (byte of the block in the line, index of the rule), in order.
 
-    rules: frozenset[int]
-    progress: bool
+    Of a ``crowded`` block, with more than ``MANY`` places, only the rules are told.
+    """
+
+    places: tuple[tuple[int, int], ...] = ()
+    crowded: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.places or self.crowded)
 
 
-NOTHING = Suspects(frozenset(), False)
+NOBODY = Suspects()
 
 
 class Engine(Protocol):
@@ -39,7 +51,10 @@ class Engine(Protocol):
     ready: Ready
 
     def suspects(self, block: bytes) -> Suspects:
-        """The rules that may speak of a line of the block: never too few."""
+        """The rules that may speak of lines of the block: never too few."""
+
+    def may_progress(self, block: bytes) -> bool:
+        """May a line of the block be progress? Never wrongly False."""
 
 
 class Ready:
@@ -70,28 +85,71 @@ class HyperscanEngine:
 
     def __init__(self, catalogue: Catalogue, cache: Path | None = None) -> None:
         self.ready = Ready(catalogue)
-        self._owners, expressions = _expressions(catalogue)
-        self._database = dbcache.database(expressions, cache)
-        self._local = threading.local()
+        self._owners = _by_expression(catalogue)
+        every = list(self._owners)
+        progress = [Expression(groupless(r.pattern), r.sensitive) for r in catalogue.progress]
+        self._every = _Scanner(every, cache)
+        self._first = _Scanner([replace(e, once=True) for e in every], cache)
+        self._progress = _Scanner([replace(e, once=True) for e in progress], cache)
+        self._owner_lists = list(self._owners.values())
 
     def suspects(self, block: bytes) -> Suspects:
-        """Scans the block once; other Python threads run meanwhile."""
-        seen: list[int] = []
+        """Scans the block; other Python threads run meanwhile."""
+        hits = self._every.scan(block, MANY)
+        if not hits:
+            return NOBODY
+        owners = self._owner_lists
+        if len(hits) > MANY:
+            hits = self._first.scan(block, len(owners))
+            return Suspects(crowded=frozenset(o for _, number in hits for o in owners[number]))
+        return Suspects(tuple((end - 1, owner) for end, number in hits for owner in owners[number]))
 
-        def note(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-            seen.append(number)
+    def may_progress(self, block: bytes) -> bool:
+        """Stops at the first sign of progress."""
+        return bool(self._progress.scan(block, 0))
 
-        self._database.scan(block, match_event_handler=note, scratch=self._scratch())
-        if not seen:
-            return NOTHING
-        owners = {self._owners[number] for number in seen}
-        return Suspects(frozenset(owners - {_PROGRESS}), _PROGRESS in owners)
 
-    def _scratch(self) -> object:
-        """hyperscan's working memory: one for each thread."""
+class _Scanner:
+    """A database, compiled or read when it is first needed, and working memory for each thread."""
+
+    def __init__(self, expressions: list[Expression], cache: Path | None) -> None:
+        self._expressions = expressions
+        self._cache = cache
+        self._database: Any = None
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def scan(self, block: bytes, most: int) -> list[tuple[int, int]]:
+        """(end of the match, number of the expression), in the order of the ends.
+
+        Stops soon after ``most`` matches. Raises RefusedError at the first call.
+        """
+        hits: list[tuple[int, int]] = []
+        if not self._expressions:
+            return hits
+
+        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            hits.append((end, number))
+            return len(hits) > most
+
+        database = self._ready()
+        try:
+            database.scan(block, match_event_handler=note, scratch=self._scratch(database))
+        except dbcache.STOPPED:
+            return hits
+        return hits
+
+    def _ready(self) -> Any:
+        if self._database is None:
+            with self._lock:
+                if self._database is None:
+                    self._database = dbcache.database(self._expressions, self._cache)
+        return self._database
+
+    def _scratch(self, database: Any) -> object:
         scratch: object | None = getattr(self._local, "scratch", None)
         if scratch is None:
-            scratch = self._local.scratch = dbcache.scratch(self._database)
+            scratch = self._local.scratch = dbcache.scratch(database)
         return scratch
 
 
@@ -100,13 +158,17 @@ class Re2Engine:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.ready = Ready(catalogue)
-        self._all = Suspects(frozenset(range(len(catalogue.rules))), True)
-        self._none = Suspects(frozenset(), True)
-        self._any = self.ready.finder(self._all.rules) if catalogue.rules else None
+        self._all = frozenset(range(len(catalogue.rules)))
+        self._any = self.ready.finder(self._all) if catalogue.rules else None
 
     def suspects(self, block: bytes) -> Suspects:
         """All rules or none: the finder costs the same for one as for all."""
-        return self._all if self._any and self._any.search(block) else self._none
+        found = self._any is not None and self._any.search(block) is not None
+        return Suspects(crowded=self._all) if found else NOBODY
+
+    def may_progress(self, block: bytes) -> bool:
+        """RE2 finds it as quickly as it could be ruled out."""
+        return True
 
 
 def compile_engine(catalogue: Catalogue, cache: Path | None = None) -> Engine:
@@ -117,35 +179,43 @@ def compile_engine(catalogue: Catalogue, cache: Path | None = None) -> Engine:
     """
     if not dbcache.AVAILABLE or not catalogue.every:
         return Re2Engine(catalogue)
+    engine = HyperscanEngine(catalogue, cache)
     try:
-        return HyperscanEngine(catalogue, cache)
+        engine.suspects(b"")
+        engine.may_progress(b"")
     except dbcache.RefusedError as error:
         raise ConfigError(_culprit(catalogue, str(error))) from None
+    return engine
 
 
-_PROGRESS = -1
+def _by_expression(catalogue: Catalogue) -> dict[Expression, list[int]]:
+    """hyperscan's expressions, and for each the indexes of the rules that it speaks for."""
+    owners: dict[Expression, list[int]] = {}
+    for index, rule in enumerate(catalogue.rules):
+        for pattern in rule.patterns:
+            for expression in _expressions(groupless(pattern), rule.sensitive):
+                mine = owners.setdefault(expression, [])
+                if index not in mine:
+                    mine.append(index)
+    return owners
 
 
-def _expressions(catalogue: Catalogue) -> tuple[list[int], list[Expression]]:
-    """hyperscan's expressions, and for each the index of its rule (or ``_PROGRESS``)."""
-    owned = [
-        (index, Expression(groupless(pattern), rule.sensitive))
-        for index, rule in enumerate(catalogue.rules)
-        for pattern in rule.patterns
-    ]
-    owned += [
-        (_PROGRESS, Expression(groupless(r.pattern), r.sensitive)) for r in catalogue.progress
-    ]
-    return [index for index, _ in owned], [expression for _, expression in owned]
+def _expressions(pattern: str, sensitive: bool) -> Iterable[Expression]:
+    texts = required_texts(pattern, sensitive=sensitive)
+    if texts is None:
+        return (Expression(pattern, sensitive),)
+    return [Expression(re.escape(text), sensitive) for text in sorted(texts)]
 
 
 def _culprit(catalogue: Catalogue, reason: str) -> str:
     """hyperscan does not say which pattern it refused: ask for each."""
-    by_rule = [
-        (rule.where, rule.id, pattern) for rule in catalogue.rules for pattern in rule.patterns
-    ]
-    by_rule += [(rule.where, rule.id, rule.pattern) for rule in catalogue.progress]
-    for where, rule_id, pattern in by_rule:
+    for where, rule_id, pattern in _patterns(catalogue):
         if why := dbcache.refusal(Expression(groupless(pattern), False)):
             return f"{where}: rule {rule_id}: hyperscan refuses {pattern!r}: {why}"
     return f"hyperscan refuses the catalogue as a whole: {reason}"
+
+
+def _patterns(catalogue: Catalogue) -> Iterator[tuple[str, str, str]]:
+    for rule in catalogue.rules:
+        yield from ((rule.where, rule.id, pattern) for pattern in rule.patterns)
+    yield from ((rule.where, rule.id, rule.pattern) for rule in catalogue.progress)

@@ -82,19 +82,19 @@ def test_a_kept_database_is_used_again(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("damage", [b"", b"junk", b"\0" * 100000])
 def test_a_broken_database_is_compiled_anew(tmp_path: Path, damage: bytes) -> None:
     compile_engine(CATALOGUE, tmp_path)
-    (kept,) = tmp_path.iterdir()
-    good = kept.read_bytes()
-    kept.write_bytes(damage)
+    good = {kept: kept.read_bytes() for kept in tmp_path.iterdir()}
+    for kept in good:
+        kept.write_bytes(damage)
     assert found_a_crash(compile_engine(CATALOGUE, tmp_path))
-    assert kept.read_bytes() == good
+    assert {kept: kept.read_bytes() for kept in tmp_path.iterdir()} == good
 
 
 def test_a_database_that_others_may_write_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compile_engine(CATALOGUE, tmp_path)
-    (kept,) = tmp_path.iterdir()
-    kept.chmod(0o666)
+    for kept in tmp_path.iterdir():
+        kept.chmod(0o666)
     loads: list[bytes] = []
     monkeypatch.setattr("hyperscan.loadb", lambda dump, _mode: loads.append(dump))
     assert found_a_crash(compile_engine(CATALOGUE, tmp_path))
@@ -103,8 +103,9 @@ def test_a_database_that_others_may_write_is_not_trusted(
 
 def test_a_changed_catalogue_has_a_database_of_its_own(tmp_path: Path) -> None:
     compile_engine(CATALOGUE, tmp_path)
+    before = set(tmp_path.iterdir())
     compile_engine(Catalogue(CATALOGUE.rules[:3], CATALOGUE.progress), tmp_path)
-    assert len(list(tmp_path.glob("*.hsdb"))) == 2
+    assert len(set(tmp_path.iterdir()) - before) == 1
 
 
 def test_an_unwritable_cache_is_no_error() -> None:
@@ -121,10 +122,10 @@ def test_without_hyperscan_re2_does_the_work(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_pattern_that_hyperscan_refuses_is_named_with_its_rule(tmp_path: Path) -> None:
     text = (
         "rules: [{id: site.odd, kind: CRASH, cause: odd, role: root, recovery: stop, "
-        "patterns: ['fine', 'end$of']}]"
+        "patterns: ['fine', 'x$y\\d']}]"
     )
     catalogue = Catalogue(parse(text, "site.yaml").rules, CATALOGUE.progress)
-    with pytest.raises(ConfigError, match=r"site.yaml:1: rule site.odd: hyperscan refuses 'end"):
+    with pytest.raises(ConfigError, match=r"site.yaml:1: rule site.odd: hyperscan refuses 'x"):
         compile_engine(catalogue, tmp_path)
 
 

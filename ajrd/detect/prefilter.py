@@ -1,0 +1,136 @@
+r"""Which texts must stand in a line before a pattern can match it? Pure.
+
+hyperscan is quickest at looking for plain texts; a pattern such as ``rank \d+.{0,40}fault`` wakes
+its automaton at every ``rank`` of a healthy log. So it is given, where there is one, a set of texts
+of which every match holds at least one, and RE2 judges the lines that they stand in. The idea is
+that of Russ Cox, "Regular Expression Matching with a Trigram Index" (2012).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re._constants as sre  # type: ignore[import-not-found]
+import re._parser as parser  # type: ignore[import-not-found]
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+#: A set of more texts, or a longer text, brings nothing.
+_MOST, _LONGEST = 16, 40
+#: Characters, blanks at the ends not counted, that make a text rare enough.
+_RARE = 5
+
+Texts = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """``exact``: all that a piece can match, if that is little; ``need``: one of it must stand."""
+
+    exact: Texts | None = None
+    need: Texts | None = None
+
+
+_NOTHING = _Known(frozenset({""}))
+_ANYTHING = _Known()
+
+
+def required_texts(pattern: str, *, sensitive: bool) -> Texts | None:
+    """Texts of which a match holds at least one; None if none are known that are rare enough.
+
+    In lower case unless ``sensitive``. Errs only by None.
+    """
+    if "[[:" in pattern:  # a class of RE2 that Python reads as something else
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            known = _sequence(parser.parse(pattern))
+    except (re_error, FutureWarning, RecursionError):
+        return None
+    texts = _better(known.need, known.exact)
+    if texts is None or _rarity(texts) < _RARE:
+        return None
+    return texts if sensitive else frozenset(text.lower() for text in texts)
+
+
+re_error = parser.error
+
+
+def _sequence(nodes: Iterable[tuple[Any, Any]]) -> _Known:
+    exact: Texts = frozenset({""})
+    need: Texts | None = None
+    whole = True
+    for node in nodes:
+        known = _node(*node)
+        joined = _joined(exact, known.exact)
+        if joined is not None:
+            exact = joined
+            continue
+        whole = False
+        need = _better(_better(need, exact), known.need)
+        exact = known.exact or frozenset({""})
+    return _Known(exact if whole else None, _better(need, exact))
+
+
+def _node(kind: Any, value: Any) -> _Known:
+    if kind is sre.LITERAL:
+        return _Known(frozenset({chr(value)}))
+    if kind is sre.AT:
+        return _NOTHING
+    if kind is sre.SUBPATTERN:
+        return _sequence(value[3])
+    if kind is sre.BRANCH:
+        return _branches([_sequence(branch) for branch in value[1]])
+    if kind is sre.IN:
+        return _one_of(value)
+    if kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
+        return _repeated(*value)
+    return _ANYTHING
+
+
+def _branches(branches: list[_Known]) -> _Known:
+    exact = _union([known.exact for known in branches])
+    return _Known(exact, _union([_better(known.need, known.exact) for known in branches]))
+
+
+def _one_of(members: list[tuple[Any, Any]]) -> _Known:
+    if len(members) > 4 or any(kind is not sre.LITERAL for kind, _ in members):
+        return _ANYTHING
+    return _Known(frozenset(chr(value) for _, value in members))
+
+
+def _repeated(least: int, most: int, nodes: Iterable[tuple[Any, Any]]) -> _Known:
+    known = _sequence(nodes)
+    if (least, most) == (1, 1):
+        return known
+    if least == 0:
+        optional = most == 1 and known.exact is not None
+        return _Known(known.exact | {""}) if optional and known.exact else _ANYTHING
+    return _Known(None, _better(known.need, known.exact))
+
+
+def _joined(heads: Texts, tails: Texts | None) -> Texts | None:
+    if tails is None or len(heads) * len(tails) > _MOST:
+        return None
+    joined = frozenset(head + tail for head, tail in itertools.product(heads, tails))
+    return joined if max(map(len, joined)) <= _LONGEST else None
+
+
+def _union(sets: list[Texts | None]) -> Texts | None:
+    if any(texts is None for texts in sets):
+        return None
+    union = frozenset(itertools.chain.from_iterable(texts for texts in sets if texts))
+    return union if len(union) <= _MOST else None
+
+
+def _better(first: Texts | None, second: Texts | None) -> Texts | None:
+    if first is None or second is None:
+        return first if second is None else second
+    return max((first, second), key=lambda texts: (_rarity(texts), -len(texts)))
+
+
+def _rarity(texts: Texts) -> int:
+    """The length of the shortest text, blanks at its ends not counted."""
+    return min((len(text.strip()) for text in texts), default=0)
