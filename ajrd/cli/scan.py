@@ -2,94 +2,89 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ajrd.cli.inputs import Input, files_of, opened
 from ajrd.cli.rulesource import RULES_OPTION, catalogue
+from ajrd.cli.scan_report import finding_json, report, verdict_json
 from ajrd.detect.engine import Engine, compile_engine
-from ajrd.model import Finding, Verdict
+from ajrd.model import Finding
 from ajrd.offline import scan_stream
 from ajrd.text import printable
 
-Show = Callable[[str, Finding | Verdict], None]
+#: A file that is scanned in the blink of an eye needs no progress bar, bytes.
+_BAR_FROM = 256 * 1024 * 1024
+
+Scan = Callable[[str, Engine], None]
 
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("-a", "--all", "everything", is_flag=True, help="List every anomaly.")
 @RULES_OPTION
-def scan(files: tuple[str, ...], as_json: bool, rules: tuple[Path, ...]) -> None:
-    """Say what broke in each FILE; ``-`` reads standard input.
+def scan(files: tuple[str, ...], as_json: bool, everything: bool, rules: tuple[Path, ...]) -> None:
+    """Say what broke in each FILE: a log, a folder of logs, or ``-`` for standard input.
 
-    Exit status 0 if every file was read, whatever was found in it; 1 if one could not be read.
+    Files packed by gzip or zstd are unpacked. Exit status 0 if every file was read, whatever was
+    found in it; 1 if one could not be read.
     """
     engine = compile_engine(catalogue(rules))
-    show = _show_json if as_json else _show_text
     unread = False
-    for name in files:
+    for name in (each for given in files for each in files_of(given)):
         try:
-            _scan(name, engine, show)
+            if as_json:
+                _scan_for_programs(name, engine)
+            else:
+                _scan_for_people(name, engine, everything=everything)
         except OSError as error:
             click.echo(f"ajrd: cannot read {printable(name)}: {error.strerror or error}", err=True)
             unread = True
     sys.exit(1 if unread else 0)
 
 
-def _scan(name: str, engine: Engine, show: Show) -> None:
-    if name == "-":
-        show(name, scan_stream(name, sys.stdin.buffer, engine, partial(show, name)))  # type: ignore[arg-type]
+def _scan_for_programs(name: str, engine: Engine) -> None:
+    with opened(name) as source:
+        verdict = scan_stream(name, source, engine, lambda found: click.echo(finding_json(found)))
+    click.echo(verdict_json(name, verdict))
+
+
+def _scan_for_people(name: str, engine: Engine, *, everything: bool) -> None:
+    found: list[Finding] = []
+    with opened(name) as source, _with_bar(name, source) as stream:
+        verdict = scan_stream(name, stream, engine, found.append)
+    for line in report(name, verdict, found, everything=everything):
+        click.echo(line)
+
+
+class _Watched:
+    """A stream that moves a progress bar as it is read."""
+
+    def __init__(self, source: Input, moved: Callable[[int], object]) -> None:
+        self._source = source
+        self._moved = moved
+
+    def read1(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes."""
+        data = self._source.read1(size)
+        self._moved(self._source.read)
+        return data
+
+
+@contextmanager
+def _with_bar(name: str, source: Input) -> Iterator[Input | _Watched]:
+    """A progress bar on a terminal, for what takes more than a moment."""
+    if source.size < _BAR_FROM or not sys.stderr.isatty():
+        yield source
         return
-    with open(name, "rb") as file:
-        show(name, scan_stream(name, file, engine, partial(show, name)))
+    from rich.console import Console
+    from rich.progress import Progress
 
-
-def as_dict(finding: Finding) -> dict[str, Any]:
-    """A finding as ``--json`` prints it."""
-    return {
-        "line": finding.line_no,
-        "offset": finding.offset,
-        "kind": finding.kind.value,
-        "cause": finding.cause,
-        "role": finding.role.value,
-        "recovery": finding.recovery.value,
-        "text": finding.text,
-        "facts": dict(finding.facts),
-        "rule": finding.rule,
-    }
-
-
-def _verdict_dict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "kind": verdict.kind.value if verdict.kind else None,
-        "cause": verdict.cause,
-        "recovery": verdict.recovery.value,
-        "line": verdict.finding.line_no if verdict.finding else None,
-        "reason": verdict.reason,
-    }
-
-
-def _show_json(name: str, thing: Finding | Verdict) -> None:
-    if isinstance(thing, Finding):
-        click.echo(json.dumps(as_dict(thing)))
-    else:
-        click.echo(json.dumps({"verdict": _verdict_dict(thing), "file": name}))
-
-
-def _show_text(name: str, thing: Finding | Verdict) -> None:
-    if isinstance(thing, Finding):
-        meaning = f"{thing.kind.value} {thing.cause}, {thing.role.value}"
-        click.echo(f"{printable(name)}:{thing.line_no}: {meaning}: {thing.text[:160]}")
-    elif thing.cause is None:
-        click.echo(f"{printable(name)}: {thing.reason}")
-    else:
-        nodes = f" without {','.join(thing.nodes)}" if thing.nodes else ""
-        means = f"{thing.recovery.value}{nodes}"
-        click.echo(
-            f"{printable(name)}: verdict {thing.kind} {thing.cause} -> {means}; {thing.reason}"
-        )
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(printable(name), total=source.size)
+        yield _Watched(source, lambda read: progress.update(task, completed=read))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ajrd.detect.rule import AnyRule, ProgressRule, Rule
-from ajrd.detect.rulefile import RuleFile, parse
+from ajrd.detect.rulecache import read_files
+from ajrd.detect.rulefile import RuleFile
 from ajrd.errors import ConfigError
 
 #: The rules that ship with ajrd.
@@ -29,9 +30,17 @@ class Catalogue:
     common_facts: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, extra: Sequence[str | Path] = (), builtin: Path = BUILTIN) -> Catalogue:
-        """Reads ``builtin``, then the folders ``extra``; raises ConfigError."""
-        return merge(read_folder(Path(folder)) for folder in (builtin, *extra))
+    def load(
+        cls,
+        extra: Sequence[str | Path] = (),
+        builtin: Path = BUILTIN,
+        cache: Path | None = None,
+    ) -> Catalogue:
+        """Reads ``builtin``, then the folders ``extra``; raises ConfigError.
+
+        ``cache`` is the folder for what was read and proved, by default the user's own.
+        """
+        return merge(read_folder(Path(folder), cache) for folder in (builtin, *extra))
 
     @property
     def every(self) -> tuple[AnyRule, ...]:
@@ -45,11 +54,11 @@ class Catalogue:
         return hashlib.sha256(repr((content, self.common_facts)).encode()).hexdigest()
 
 
-def read_folder(folder: Path) -> list[RuleFile]:
+def read_folder(folder: Path, cache: Path | None = None) -> list[RuleFile]:
     """The rule files of one folder; an id defined twice in it is an error."""
     try:
         paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
-        files = [parse(path.read_text(encoding="utf-8"), str(path)) for path in paths]
+        files = read_files(paths, cache)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the rules in {folder}: {error}") from None
     _refuse_twins(rule for file in files for rule in file.defined)
@@ -64,9 +73,9 @@ def merge(folders: Iterable[Sequence[RuleFile]]) -> Catalogue:
         for file in files:
             rules.update({rule.id: rule for rule in file.defined})
             facts.update(dict.fromkeys(file.common_facts))
-        for place in (place for file in files for place in file.disable):
-            if rules.pop(place.text(), None) is None:
-                raise place.fault(f"there is no rule {place.text()!r} to disable")
+        for unwanted in (unwanted for file in files for unwanted in file.disable):
+            if rules.pop(unwanted.id, None) is None:
+                raise ConfigError(f"{unwanted.where}: there is no rule {unwanted.id!r} to disable")
     return Catalogue(
         tuple(rule for rule in rules.values() if isinstance(rule, Rule)),
         tuple(rule for rule in rules.values() if isinstance(rule, ProgressRule)),

@@ -26,13 +26,21 @@ _PROGRESS = (*_SHARED, "pattern")
 
 
 @dataclass(frozen=True, slots=True)
+class Disabled:
+    """The id of a rule that is not wanted; ``where`` is for later complaints."""
+
+    id: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleFile:
-    """What one file defines; ``disable`` keeps the places for later complaints."""
+    """What one file defines."""
 
     rules: tuple[Rule, ...] = ()
     progress: tuple[ProgressRule, ...] = ()
     common_facts: tuple[str, ...] = ()
-    disable: tuple[Place, ...] = ()
+    disable: tuple[Disabled, ...] = ()
 
     @property
     def defined(self) -> tuple[AnyRule, ...]:
@@ -48,8 +56,12 @@ def parse(text: str, name: str) -> RuleFile:
         rules=tuple(_rule(place) for place in _items(top, "rules")),
         progress=tuple(_progress(place) for place in _items(top, "progress")),
         common_facts=tuple(_pattern(p, False, re2_only=True) for p in _items(top, "common_facts")),
-        disable=tuple(_items(top, "disable")),
+        disable=tuple(_disabled(place) for place in _items(top, "disable")),
     )
+
+
+def _disabled(place: Place) -> Disabled:
+    return Disabled(place.text(), f"{place.where}: {place.path}")
 
 
 def _items(fields: dict[str, Place], key: str) -> Iterable[Place]:

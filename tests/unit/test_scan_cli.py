@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 from click.testing import CliRunner, Result
 
 from ajrd.cli.rules import rules
@@ -87,7 +90,7 @@ def test_standard_input_is_read_for_a_dash() -> None:
 
 def test_an_unreadable_file_fails_the_scan_but_not_the_other_files(tmp_path: Path) -> None:
     path = log(tmp_path, CRASH)
-    result = run("--json", tmp_path / "missing", tmp_path, path)
+    result = run("--json", tmp_path / "missing", path)
     assert result.exit_code == 1
     assert [o["file"] for o in objects(result) if "verdict" in o] == [str(path)]
     assert "No such file or directory" in result.stderr
@@ -115,8 +118,47 @@ def test_one_endless_line_is_scanned_in_pieces(tmp_path: Path) -> None:
 def test_without_json_a_person_can_read_it(tmp_path: Path) -> None:
     path = log(tmp_path, CRASH)
     result = run(path)
-    assert f"{path}: verdict CRASH segfault -> requeue" in result.stdout
+    assert f"{path}: CRASH segfault -> requeue\n" in result.stdout
+    assert f"  1 > {CRASH}" in result.stdout
+    assert "another attempt makes sense" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+def test_all_lists_every_anomaly(tmp_path: Path) -> None:
+    text = CRASH + "srun: error: n1: task 3: Exited with exit code 1\n"
+    result = run("--all", log(tmp_path, text))
+    assert "[crash.segfault]" in result.stdout
+    assert "  2: " in result.stdout
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_packed_files_are_unpacked_whatever_their_name(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "train.log"
+    path.write_bytes(pack(b"hello\n" * 1000 + CRASH.encode()))
+    assert objects(run("--json", path))[0]["line"] == 1001
+    assert objects(run("--json", "-", stdin=path.read_bytes()))[0]["line"] == 1001
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_damaged_packed_file_is_told(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "train.log"
+    path.write_bytes(pack(os.urandom(200_000))[:100_000])
+    result = run("--json", path)
+    assert result.exit_code == 1
+    assert "it is packed and damaged" in result.stderr
+
+
+def test_a_folder_means_the_files_below_it(tmp_path: Path) -> None:
+    (tmp_path / "run" / "deep").mkdir(parents=True)
+    (tmp_path / "run" / "b.log").write_text(STEP)
+    (tmp_path / "run" / "deep" / "a.log").write_text(CRASH)
+    (tmp_path / "run" / "link.log").symlink_to("b.log")
+    os.mkfifo(tmp_path / "run" / "pipe")
+    verdicts = [o for o in objects(run("--json", tmp_path / "run")) if "verdict" in o]
+    assert [Path(o["file"]).name for o in verdicts] == ["b.log", "a.log"]
+    assert [o["verdict"]["cause"] for o in verdicts] == [None, "segfault"]
 
 
 def test_a_folder_of_site_rules_is_used(tmp_path: Path) -> None:
