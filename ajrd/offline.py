@@ -31,22 +31,35 @@ class Stream(Protocol):
 
 
 def scan_stream(
-    name: str, stream: Stream, engine: Engine, found: Callable[[Finding], None]
+    name: str,
+    stream: Stream,
+    engine: Engine,
+    found: Callable[[Finding], None],
+    *,
+    context: bool = True,
 ) -> Verdict:
-    """The verdict on all of a stream; every finding is told to ``found`` as it comes."""
-    detector = Detector(engine)
+    """The verdict on all of a stream; every finding is told to ``found``, as a rule as it comes."""
+    detector = Detector(engine, patient=True, context=context)
     standing: list[Anomaly] = []
     offset = line_no = 0
     for block in blocks(stream):
-        findings = detector.feed(block, offset, line_no, waiting=bool(standing))
+        findings = detector.feed(block, offset, line_no, asked=bool(standing))
         for finding in findings.found:
             found(finding)
             standing.append(Anomaly(finding, name, _NO_TIME))
         if standing and findings.progress is not None:
-            pulse = Pulse(name, findings.progress.offset, _NO_TIME)
-            standing = list(weigh(standing, [pulse], ended=True, settle=0).standing)
+            standing = _answered(name, standing, findings.progress.offset)
         offset, line_no = offset + len(block), line_no + findings.lines
-    return classify(standing)
+    for finding in detector.finish():
+        found(finding)
+        standing.append(Anomaly(finding, name, _NO_TIME))
+    return classify(_answered(name, standing, detector.progress_at))
+
+
+def _answered(name: str, standing: list[Anomaly], progress_at: int) -> list[Anomaly]:
+    """What of the evidence stands after progress at an offset."""
+    pulse = Pulse(name, progress_at, _NO_TIME)
+    return list(weigh(standing, [pulse], ended=True, settle=0).standing)
 
 
 def blocks(stream: Stream) -> Iterator[bytes]:

@@ -50,8 +50,10 @@ def scan(files: tuple[str, ...], as_json: bool, everything: bool, rules: tuple[P
 
 def _scan_for_programs(name: str, engine: Engine) -> None:
     with opened(name) as source:
-        verdict = scan_stream(name, source, engine, lambda found: click.echo(finding_json(found)))
-    click.echo(verdict_json(name, verdict))
+        verdict = scan_stream(
+            name, source, engine, lambda found: print(finding_json(found)), context=False
+        )
+    print(verdict_json(name, verdict))
 
 
 def _scan_for_people(name: str, engine: Engine, *, everything: bool) -> None:

@@ -14,6 +14,8 @@ from ajrd.detect.pattern import Match, Regex, check, compile_any, groupless
 from ajrd.detect.rule import ProgressRule, Rule
 
 _LONGEST_FACT = 200
+#: Lines at the end of a block that are tried for progress one by one.
+_LAST_LINES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,35 @@ class CompiledProgress:
     def newest(self, block: bytes, may_hold: Callable[[bytes], bool]) -> int | None:
         """The last byte of the last progress in a block of lines, searched from its end.
 
-        The window grows from the end, so a block full of progress costs no more than a little;
-        and before it grows, ``may_hold`` is asked whether it is worth it.
+        The last lines are tried one by one, so a block full of progress costs next to nothing.
+        Before all of the block is searched, ``may_hold`` is asked whether it is worth it.
         """
         if self._any is None:
             return None
-        window, end = 4096, len(block)
-        while end:
-            start = block.rfind(b"\n", 0, max(len(block) - window, 0)) + 1
-            matches = self._any.finditer(block, start, end)
-            ends = [match.end() for match in matches if _in_line(match, block)]
-            if ends:
-                return ends[-1] - 1
-            if end == len(block) and start and not may_hold(block[:start]):
+        end = len(block)
+        for _ in range(_LAST_LINES):
+            start = block.rfind(b"\n", 0, max(end - 1, 0)) + 1
+            if (match := _last(self._any.finditer(block[start:end]))) is not None:
+                return start + match.end() - 1
+            if start == 0:
                 return None
-            window, end = window * 16, start
-        return None
+            end = start
+        if not may_hold(block[:end]):
+            return None
+        found = _last(m for m in self._any.finditer(block, 0, end) if _in_line(m, block))
+        return None if found is None else found.end() - 1
 
     def step(self, piece: bytes) -> int | None:
         """The highest step that a pattern reads in the piece."""
         steps = [_number(read_facts([regex], piece).get("step")) for regex in self._each]
         return max((step for step in steps if step is not None), default=None)
+
+
+def _last(matches: Iterable[Match]) -> Match | None:
+    last = None
+    for match in matches:
+        last = match
+    return last
 
 
 def _in_line(match: Match, block: bytes) -> bool:

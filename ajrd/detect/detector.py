@@ -7,7 +7,7 @@ often each rule has spoken.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,11 +18,13 @@ from ajrd.detect.shown import beside, clean, stretch
 from ajrd.model import Finding, Progress
 
 #: Findings of one rule in one file that are told one by one.
-CAP = 100
+CAP = 32
 #: Lines shown before and after a finding.
 CONTEXT = 3
 _CONTEXT_BYTES = 8192
 _PROGRESS_SHOWN = 256
+#: Blocks that a patient detector keeps of a rule at its cap.
+_REMEMBERED = 3
 #: Bytes at the end of a block that are looked at first for what is newest.
 _WINDOW = 16384
 
@@ -67,35 +69,50 @@ class _Block:
         return self.line_no + 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A block in which a rule at its cap may speak, and the lines before it."""
+
+    block: _Block
+    before: tuple[bytes, ...]
+
+
 class Detector:
     """Looks at one file, block after block.
 
     After ``CAP`` findings of one rule its further ones are not told; yet when progress has
     answered the last one told, the newest one of the next block is told again, for it may be
     the one that the run did not survive.
+
+    A ``patient`` detector is one whose caller wants a verdict at the end and no news before: it
+    looks for progress only where there is something to be answered, and what rules at their cap
+    have to say is told by :meth:`finish`. Without ``context`` no neighbouring lines are told.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, patient: bool = False, context: bool = True) -> None:
         self._engine = engine
+        self._patient = patient
+        self._context = context
         self._tallies: dict[int, _Tally] = {}
         self._suppressed: Counter[str] = Counter()
         self._progress_at = -1
         self._before: tuple[bytes, ...] = ()
+        self._unread: dict[int, deque[_Unread]] = {}
 
     @property
     def suppressed(self) -> Mapping[str, int]:
         """For each rule at its cap, the blocks in which it had more to say than was told."""
         return self._suppressed
 
-    def feed(self, block: bytes, offset: int, line_no: int, *, waiting: bool = True) -> Findings:
+    def feed(self, block: bytes, offset: int, line_no: int, *, asked: bool = True) -> Findings:
         """Judges the next block of the file: complete lines, at most 1 MiB.
 
         ``offset`` is the byte offset of the block, ``line_no`` the number of lines before it.
-        Without anybody ``waiting`` for progress it is looked for only beside an anomaly.
+        A patient detector must be ``asked`` for progress where it has found nothing itself.
         """
         suspects = self._engine.suspects(block)
         progress = None
-        if waiting or suspects:
+        if asked or suspects or self._unread or not self._patient:
             progress = self._newest_progress(block, offset, line_no)
         if progress is not None:
             self._progress_at = progress.offset
@@ -105,22 +122,48 @@ class Detector:
         self._before = (*self._before, *_last_lines(block, len(block)))[-CONTEXT:]
         return Findings(tuple(found), progress, block.count(b"\n"))
 
+    def finish(self) -> tuple[Finding, ...]:
+        """What rules at their cap have said last, if progress has answered all they told before."""
+        found: list[Finding] = []
+        for index, blocks in self._unread.items():
+            if self._progress_at > self._tally(index).last:
+                newest = (self._newest(each, index) for each in reversed(blocks))
+                found += [finding for finding in newest if finding is not None][:1]
+        return tuple(sorted(found, key=lambda finding: finding.offset))
+
+    @property
+    def progress_at(self) -> int:
+        """The offset of the newest progress that was looked for; -1: none."""
+        return self._progress_at
+
     def _judge(self, block: _Block, suspects: Suspects) -> list[Finding]:
         rules = suspects.crowded or frozenset(index for _, index in suspects.places)
         full = frozenset(index for index in rules if self._tally(index).told >= CAP)
         if suspects.crowded:
             found = list(self._tell_all(block, rules - full))
         else:
-            found = list(self._tell_places(block, suspects.places))
+            found = list(self._tell_places(block, suspects.places, full))
         for index in full:
-            found += self._tell_newest(block, index)
+            found += self._hear_out(_Unread(block, self._before), index)
         return sorted(found, key=lambda finding: finding.offset)
 
-    def _tell_places(self, block: _Block, places: tuple[tuple[int, int], ...]) -> Iterator[Finding]:
+    def _hear_out(self, unread: _Unread, index: int) -> Iterator[Finding]:
+        """A rule at its cap: its newest line now, if it is news, or later."""
+        self._suppressed[self._rule(index).rule.id] += 1
+        if self._patient:
+            self._unread.setdefault(index, deque(maxlen=_REMEMBERED)).append(unread)
+        elif self._progress_at > self._tally(index).last:
+            finding = self._newest(unread, index)
+            if finding is not None:
+                yield finding
+
+    def _tell_places(
+        self, block: _Block, places: tuple[tuple[int, int], ...], full: frozenset[int]
+    ) -> Iterator[Finding]:
         """Each rule on the lines in which it may speak, until it has spoken too often."""
         lines: dict[int, tuple[_Line, set[int]]] = {}
         line = _Line(0, -1)
-        for place, index in places:
+        for place, index in places if not full else (p for p in places if p[1] not in full):
             if place > line.end:
                 line = block.line_at(place)
             lines.setdefault(line.start, (line, set()))[1].add(index)
@@ -132,7 +175,7 @@ class Detector:
             if self._tally(index).told >= CAP:
                 continue
             if hit := self._rule(index).hit(block.text[line.start : line.end]):
-                yield self._tell(index, hit, block, line)
+                yield self._tell(index, hit, block, line, self._before)
 
     def _tell_all(self, block: _Block, rules: frozenset[int]) -> Iterator[Finding]:
         """Every line of which a rule speaks, until the rule has spoken too often."""
@@ -142,28 +185,25 @@ class Detector:
             yield from self._tell_line(block, line, rules)
             rules = frozenset(index for index in rules if self._tally(index).told < CAP)
 
-    def _tell_newest(self, block: _Block, index: int) -> Iterator[Finding]:
-        """The last line of the block of which a rule at its cap speaks, if it is news."""
-        self._suppressed[self._rule(index).rule.id] += 1
-        if self._progress_at <= self._tally(index).last:
-            return
+    def _newest(self, unread: _Unread, index: int) -> Finding | None:
+        """The last line of the block of which the rule speaks."""
+        block = unread.block
         window, end = _WINDOW, len(block.text)
         while end:
             start = block.text.rfind(b"\n", 0, max(end - window, 0)) + 1
             hits = list(self._hits(block, index, start, end))
             if hits:
-                yield self._tell(index, *hits[-1])
-                return
+                hit, line = hits[-1]
+                return self._tell(index, hit, block, line, unread.before)
             window, end = window * 4, start
+        return None
 
-    def _hits(
-        self, block: _Block, index: int, start: int, end: int
-    ) -> Iterator[tuple[Hit, _Block, _Line]]:
+    def _hits(self, block: _Block, index: int, start: int, end: int) -> Iterator[tuple[Hit, _Line]]:
         rules = frozenset((index,))
         while (line := self._next_line(block, start, rules)) is not None and line.start < end:
             start = line.end + 1
             if hit := self._rule(index).hit(block.text[line.start : line.end]):
-                yield hit, block, line
+                yield hit, line
 
     def _next_line(self, block: _Block, place: int, rules: frozenset[int]) -> _Line | None:
         """The first line from ``place`` on of which one of the rules may speak."""
@@ -178,13 +218,13 @@ class Detector:
     def _tally(self, index: int) -> _Tally:
         return self._tallies.setdefault(index, _Tally())
 
-    def _tell(self, index: int, hit: Hit, block: _Block, line: _Line) -> Finding:
-        tally = self._tally(index)
+    def _tell(
+        self, index: int, hit: Hit, block: _Block, line: _Line, before: tuple[bytes, ...]
+    ) -> Finding:
+        tally, compiled = self._tally(index), self._rule(index)
         tally.told, tally.last = tally.told + 1, block.offset + line.start
-        return self._finding(self._rule(index), hit, block, line)
-
-    def _finding(self, compiled: CompiledRule, hit: Hit, block: _Block, line: _Line) -> Finding:
         piece = block.text[line.start + hit.start : line.start + hit.end]
+        above, below = self._around(block.text, line, before) if self._context else ((), ())
         rule = compiled.rule
         return Finding(
             rule=rule.id,
@@ -195,14 +235,18 @@ class Detector:
             offset=block.offset + line.start,
             line_no=block.number(line),
             text=stretch(piece, hit.match - hit.start),
-            before=self._context_before(block.text, line.start),
-            after=tuple(beside(text) for text in _next_lines(block.text, line.end + 1)),
+            before=above,
+            after=below,
             facts={name: clean(value) for name, value in compiled.facts(piece).items()},
         )
 
-    def _context_before(self, block: bytes, start: int) -> tuple[str, ...]:
-        near = _last_lines(block, start)
-        return tuple(beside(line) for line in (*self._before, *near)[-CONTEXT:])
+    @staticmethod
+    def _around(
+        text: bytes, line: _Line, before: tuple[bytes, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        above = (*before, *_last_lines(text, line.start))[-CONTEXT:]
+        below = _next_lines(text, line.end + 1)
+        return tuple(map(beside, above)), tuple(map(beside, below))
 
     def _newest_progress(self, text: bytes, offset: int, line_no: int) -> Progress | None:
         ready, block = self._engine.ready.progress, _Block(text, offset, line_no)

@@ -9,6 +9,7 @@ that of Russ Cox, "Regular Expression Matching with a Trigram Index" (2012).
 from __future__ import annotations
 
 import itertools
+import re
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
 import warnings
@@ -18,8 +19,13 @@ from typing import Any
 
 #: A set of more texts, or a longer text, brings nothing.
 _MOST, _LONGEST = 16, 40
-#: Characters, blanks at the ends not counted, that make a text rare enough.
-_RARE = 5
+#: Characters, without one everyday word, that make a text rare enough.
+_RARE = 4
+#: What healthy logs are full of: such a word alone makes no text rare.
+_EVERYDAY = re.compile(
+    r"connection|exception|iteration|attention|warning|timeout|process|aborted|failed|killed|"
+    r"loading|signal|memory|failure|errors?|loss|nccl|cuda|rank|node|step|info|file|time|job|gpu"
+)
 
 Texts = frozenset[str]
 
@@ -132,5 +138,9 @@ def _better(first: Texts | None, second: Texts | None) -> Texts | None:
 
 
 def _rarity(texts: Texts) -> int:
-    """The length of the shortest text, blanks at its ends not counted."""
-    return min((len(text.strip()) for text in texts), default=0)
+    """How many characters but blanks and one everyday word the commonest text has."""
+    return min((_characters(text.lower()) for text in texts), default=0)
+
+
+def _characters(text: str) -> int:
+    return len("".join(_EVERYDAY.sub("", text, count=1).split()))

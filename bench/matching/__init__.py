@@ -1,0 +1,1 @@
+"""How fast logs are scanned, beside ripgrep and GNU grep with the same patterns."""
