@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -28,6 +28,8 @@ T = TypeVar("T")
 FULL_JSON = (23, 11, 0)
 #: Steps of one job whose srun is looked up with a command of its own.
 MAX_SRUN_LOOKUPS = 16
+#: Jobs that one command is asked about by their numbers; for more, all are listed.
+MAX_JOB_IDS = 1000
 
 
 class CliSlurm:
@@ -60,13 +62,18 @@ class CliSlurm:
         """One job by its name, or by the raw id of an array task."""
         if not is_job_id(job_id):
             return None
+        return _pick(await self.some([job_id.partition("_[")[0]]), job_id)
+
+    async def some(self, job_ids: Sequence[str]) -> list[JobInfo]:
+        """The records that ``job_ids`` mean, as far as slurmctld knows them, by one command."""
+        if len(job_ids) > MAX_JOB_IDS:
+            return await self._list()
         try:
-            listing = await self._list("-j", job_id.partition("_[")[0])
+            return await self._list("-j", ",".join(job_ids))
         except SlurmRejected as error:
             if error.code == Refusal.UNKNOWN_JOB:
-                return None
+                return []
             raise SlurmUnavailable(str(error)) from error
-        return _pick(listing, job_id)
 
     async def _list(self, *selection: str) -> list[JobInfo]:
         if self._version is None:

@@ -1,36 +1,45 @@
 """Slurm through pyslurm 25.11: no process for each question.
 
-pyslurm is an optional extra that must have the major and minor version of the controller. Its
-objects are touched in one place each, attribute by attribute, because some of them raise on
-what a job does not have. All its calls run in one thread named ``pyslurm``: libslurm keeps the
-error of the last call in a global.
+pyslurm is an optional extra that must have the major and minor version of the controller. What
+it cannot do, or does otherwise than Slurm's own commands, goes through the commands:
+
+- Array tasks and het components: its calls take a number, and that of a record of pending
+  tasks means all of them.
+- Cancelling: it takes an unknown job for a success, judges by an error number that a success
+  does not reset, and cancels with the first record of an array the whole array.
+- Empty text and text that is no UTF-8: it sends neither.
+- Exit codes from 128 on, from which it takes 128, and who holds a job that was requeued and
+  held (see :func:`_is_doubtful`).
+- ``JobInfo.dependency`` stays empty: it has only a part of it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable
-from ajrd.model import JobInfo, StepInfo
+from ajrd.model import HoldBy, JobInfo, JobState, StepInfo
 from ajrd.slurm.base import ClusterInfo, JobUpdate, Refusal
+from ajrd.slurm.calls import Calls, check
+from ajrd.slurm.cli import CliSlurm
 from ajrd.slurm.identity import job_name, task_id
-from ajrd.slurm.refusals import as_error
+from ajrd.slurm.process import environment
 from ajrd.slurm.states import Run, from_words, held_by
 
 T = TypeVar("T")
 
 #: The line of pyslurm whose attributes are used here.
 SUPPORTED = (25, 11)
+#: Seconds for the import of pyslurm on a busy machine.
+_IMPORT = 30.0
 
 
-def native_available(version: tuple[int, int, int], conf: str | None = None) -> str | None:
+async def native_available(version: tuple[int, int, int], conf: str | None = None) -> str | None:
     """Why pyslurm cannot talk to a controller of ``version``, or None if it can."""
     try:
         installed = importlib.metadata.version("pyslurm")
@@ -42,209 +51,241 @@ def native_available(version: tuple[int, int, int], conf: str | None = None) -> 
     if version[:2] != line:
         return f"pyslurm {installed} does not fit Slurm {version[0]}.{version[1]:02d}"
     try:
-        _load(conf)
-    except (ImportError, OSError) as error:
+        done = await check(environment(os.environ, conf), _IMPORT)
+    except SlurmUnavailable as error:
         return f"pyslurm {installed} cannot be loaded: {error}"
-    return None
-
-
-def _load(conf: str | None) -> Any:
-    """pyslurm, which reads slurm.conf once, when it is imported."""
-    if conf:
-        os.environ["SLURM_CONF"] = conf
-    return importlib.import_module("pyslurm")
+    said = done.err.strip().splitlines()[-1:] or [f"exit code {done.code}"]
+    return f"pyslurm {installed} cannot be loaded: {said[0]}" if done.code else None
 
 
 class PyslurmSlurm:
     """The :class:`~ajrd.slurm.base.Slurm` protocol by pyslurm.
 
-    ``conf`` must be what the process started with, because libslurm reads its configuration
-    once; ``timeout`` limits the wait for one call in s (a call cannot be broken off: it goes on
-    in its thread, and the next one queues behind it).
+    ``conf`` is the path of slurm.conf (default: the environment's, then the built-in one),
+    ``timeout`` the limit of one call in s, ``bin_dir`` where the commands are (default: PATH).
     """
 
-    def __init__(self, conf: str | None = None, timeout: float = 10.0) -> None:
-        self._api = _load(conf)
-        self._timeout = timeout
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pyslurm")
+    def __init__(
+        self, conf: str | None = None, timeout: float = 10.0, bin_dir: str | None = None
+    ) -> None:
+        self._ask = Calls(environment(os.environ, conf), timeout)
+        self._commands = CliSlurm(conf, bin_dir, timeout)
+        self._exit_codes: dict[_Ended, int] = {}
 
     async def cluster(self) -> ClusterInfo:
         """Name, version and the settings that matter here."""
-        return await self._call("config", lambda: _cluster(self._api.slurmctld.Config.load()))
+        said = await self._ask("config", "cluster")
+        return _understood("config", lambda: _cluster(said))
 
     async def jobs(self) -> list[JobInfo]:
         """Every job that slurmctld knows."""
-        return await self._call(
-            "jobs", lambda: [_job(job) for job in self._api.Jobs.load().values()]
-        )
+        said = await self._ask("jobs", "jobs")
+        jobs = _understood("jobs", lambda: [_job(job) for job in said])
+        known = {_ended(job) for job in jobs} & self._exit_codes.keys()
+        self._exit_codes = {ended: self._exit_codes[ended] for ended in known}
+        return await self._certain(jobs)
 
     async def job(self, job_id: str) -> JobInfo | None:
-        """One job; an array task or het component is looked for among all jobs."""
+        """One job by its name, or by the raw id of an array task."""
         if not job_id.isdigit():
-            return next((job for job in await self.jobs() if job.job_id == job_id), None)
+            return await self._commands.job(job_id)
         try:
-            return await self._call(job_id, lambda: _job(self._api.Job.load(int(job_id))))
+            said = await self._ask(job_id, "job", raw_id=int(job_id))
         except SlurmRejected as error:
             if error.code == Refusal.UNKNOWN_JOB:
                 return None
             raise SlurmUnavailable(str(error)) from error
+        return (await self._certain([_understood(job_id, lambda: _job(said))]))[0]
 
     async def steps(self, job_id: str) -> list[StepInfo]:
-        """The running steps of one job."""
-        raw = await self._raw_or_none(job_id)
-        if raw is None:
-            return []
-
-        def load() -> list[StepInfo]:
-            steps: Mapping[Any, Any] = self._api.Job.load(raw).steps or {}
-            return [_step(step, job_id) for step in steps.values()]
-
-        return await self._call(job_id, load)
+        """The running steps of one job; none for a job that is pending, over or unknown."""
+        if not job_id.isdigit():
+            return await self._commands.steps(job_id)
+        try:
+            said = await self._ask(job_id, "steps", raw_id=int(job_id))
+        except SlurmRejected as error:
+            if error.code == Refusal.UNKNOWN_JOB:
+                return []
+            raise SlurmUnavailable(str(error)) from error
+        return _understood(job_id, lambda: [_step(step, job_id) for step in said])
 
     async def requeue_hold(self, job_id: str) -> None:
         """Requeue and hold."""
-        await self._act(job_id, lambda job: job.requeue(hold=True))
+        if job_id.isdigit():
+            await self._ask(job_id, "requeue", raw_id=int(job_id), hold=True)
+        else:
+            await self._commands.requeue_hold(job_id)
 
     async def requeue(self, job_id: str) -> None:
         """Requeue."""
-        await self._act(job_id, lambda job: job.requeue())
+        if job_id.isdigit():
+            await self._ask(job_id, "requeue", raw_id=int(job_id), hold=False)
+        else:
+            await self._commands.requeue(job_id)
 
     async def update(self, job_id: str, change: JobUpdate) -> None:
         """Change fields of a job in one call."""
-        changes = self._api.JobSubmitDescription()
-        if change.start_at is not None:
-            changes.begin_time = int(change.start_at.timestamp())
-        if change.exclude_nodes is not None:
-            changes.excluded_nodes = change.exclude_nodes
-        if change.admin_comment is not None:
-            changes.admin_comment = change.admin_comment
-        if change != JobUpdate():
-            await self._act(job_id, lambda job: job.modify(changes))
+        fields = _fields(change)
+        if not job_id.isdigit() or not all(map(_can_be_sent, fields.values())):
+            await self._commands.update(job_id, change)
+        elif fields:
+            await self._ask(job_id, "update", raw_id=int(job_id), **fields)
 
     async def hold(self, job_id: str) -> None:
         """Hold as the administrator."""
-        await self._act(job_id, lambda job: job.hold(mode="admin"))
+        if job_id.isdigit():
+            await self._ask(job_id, "hold", raw_id=int(job_id))
+        else:
+            await self._commands.hold(job_id)
 
     async def release(self, job_id: str) -> None:
         """Release a held job."""
-        await self._act(job_id, lambda job: job.release())
+        if job_id.isdigit():
+            await self._ask(job_id, "release", raw_id=int(job_id))
+        else:
+            await self._commands.release(job_id)
 
     async def cancel(self, job_id: str) -> None:
-        """Cancel a job; one that is already over stays as it is, as with scancel."""
-        try:
-            await self._act(job_id, lambda job: job.cancel())
-        except SlurmRejected as error:
-            if error.code != Refusal.WRONG_STATE:
-                raise
+        """Cancel a job; one that is already over stays as it is."""
+        await self._commands.cancel(job_id)
 
     async def close(self) -> None:
-        """Let the thread go; a call that hangs is not waited for."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """End the process in which pyslurm lives."""
+        await self._ask.close()
+        await self._commands.close()
 
-    async def _act(self, job_id: str, action: Callable[[Any], None]) -> None:
-        raw = await self._raw_or_none(job_id)
-        if raw is None:
-            raise SlurmRejected(f"{job_id}: Invalid job id specified", Refusal.UNKNOWN_JOB)
-        await self._call(job_id, lambda: action(self._api.Job(raw)))
+    async def _certain(self, jobs: list[JobInfo]) -> list[JobInfo]:
+        """``jobs`` with one command for all that is doubtful of them, if anything is."""
+        asked = [job for job in jobs if _is_doubtful(job) and _ended(job) not in self._exit_codes]
+        said = {}
+        if asked:
+            found = await self._commands.some([str(job.raw_id) for job in asked])
+            said = {(job.raw_id, job.restarts): job for job in found}
+        return [self._corrected(job, said.get((job.raw_id, job.restarts))) for job in jobs]
 
-    async def _raw_or_none(self, job_id: str) -> int | None:
-        """The number that Slurm's calls take: records of pending tasks stand for all of them."""
-        if job_id.isdigit():
-            return int(job_id)
-        job = await self.job(job_id)
-        return job.raw_id if job else None
-
-    async def _call(self, about: str, function: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await loop.run_in_executor(self._thread, function)
-        except TimeoutError:
-            raise SlurmUnavailable(
-                f"pyslurm gave no answer about {about} within {self._timeout:g} s; check slurmctld"
-            ) from None
-        except self._api.RPCError as error:
-            raise as_error(f"pyslurm, {about}", str(error)) from error
-        except (AttributeError, ValueError, TypeError) as error:
-            raise SlurmUnavailable(
-                f"pyslurm's answer about {about} is unreadable: {error}"
-            ) from error
+    def _corrected(self, job: JobInfo, said: JobInfo | None) -> JobInfo:
+        if said is not None and job.held is HoldBy.REQUEUE_HOLD and said.held is not HoldBy.NOBODY:
+            return replace(job, held=said.held)
+        if said is not None and _is_doubtful(job) and said.state.ended:
+            self._exit_codes[_ended(job)] = said.exit_code
+        return replace(job, exit_code=self._exit_codes.get(_ended(job), job.exit_code))
 
 
-def _cluster(config: Any) -> ClusterInfo:
-    major, minor, micro = (int(part) for part in str(config.version).split("-")[0].split("."))
+#: One end of one job: raw id, restarts, time.
+_Ended = tuple[int, int, datetime | None]
+
+
+def _ended(job: JobInfo) -> _Ended:
+    return job.raw_id, job.restarts, job.end_time
+
+
+def _is_doubtful(job: JobInfo) -> bool:
+    """True if pyslurm may hide something of the job.
+
+    An exit code 11 may be 139, the shell's word for a segmentation fault; and the text that
+    ``requeuehold`` leaves covers a later hold by an administrator.
+    """
+    failed = job.state.ended and job.state is not JobState.COMPLETED
+    return job.held is HoldBy.REQUEUE_HOLD or (failed and not job.signal)
+
+
+def _fields(change: JobUpdate) -> dict[str, Any]:
+    """The attributes of a ``pyslurm.JobSubmitDescription``."""
+    fields = {
+        "begin_time": int(change.start_at.timestamp()) if change.start_at else None,
+        "excluded_nodes": change.exclude_nodes,
+        "admin_comment": change.admin_comment,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _can_be_sent(value: Any) -> bool:
+    try:
+        return not isinstance(value, str) or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _understood(about: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SlurmUnavailable(f"pyslurm, {about}: unreadable answer: {error!r}") from error
+
+
+def _cluster(said: Mapping[str, Any]) -> ClusterInfo:
+    major, minor, micro = (int(part) for part in said["version"].split("-")[0].split("."))
     return ClusterInfo(
-        name=config.cluster_name,
+        name=said["cluster_name"],
         version=(major, minor, micro),
-        requeue_default=bool(config.job_requeue),
-        min_job_age=int(config.min_job_age or 0),
+        requeue_default=bool(said["job_requeue"]),
+        min_job_age=int(said["min_job_age"] or 0),
     )
 
 
-def _job(job: Any) -> JobInfo:
-    raw = int(job.id)
-    array = job.array_id or None
-    task = _tasks(job) if array else ""
-    reason = job.state_reason or "None"
-    run = Run(reason, job.start_time, job.end_time, not job.run_time)
-    state = from_words([job.state], run)
+def _job(said: Mapping[str, Any]) -> JobInfo:
+    raw, array = said["id"], said["array_id"]
+    task = _tasks(said) if array else ""
+    reason = said["state_reason"] or "None"
+    start, end = said["start_time"], said["end_time"]
+    state = from_words([said["state"]], Run(reason, start, end, not said["run_time"]))
     pending_array = array is not None and task_id(task) is None
-    has_files = bool(job.is_batch_job) and not pending_array
+    has_files = bool(said["is_batch_job"]) and not pending_array
+    het, offset = said["heterogeneous_id"], said["heterogeneous_offset"]
+    out, err = said["standard_output"] or "", said["standard_error"] or ""
     return JobInfo(
-        job_id=job_name(raw, array, task, job.heterogeneous_id, job.heterogeneous_offset or 0),
+        job_id=job_name(raw, array, task, het, offset or 0),
         raw_id=raw,
-        name=job.name or "",
-        user=job.user_name or "",
-        uid=int(job.user_id),
-        gid=int(job.group_id),
-        partition=job.partition or "",
+        name=said["name"] or "",
+        user=said["user_name"] or "",
+        uid=said["user_id"],
+        gid=said["group_id"],
+        partition=said["partition"] or "",
         state=state.base,
         completing=state.completing,
         configuring=state.configuring,
         reason=reason,
-        held=held_by(state.base, 1 if job.priority is None else job.priority, reason),
-        restarts=int(job.requeue_count or 0),
-        requeue=bool(job.is_requeueable),
-        batch=bool(job.is_batch_job),
+        held=held_by(state.base, 1 if said["priority"] is None else said["priority"], reason),
+        restarts=said["requeue_count"] or 0,
+        requeue=bool(said["is_requeueable"]),
+        batch=bool(said["is_batch_job"]),
         array_job_id=array,
         array_pending=pending_array,
-        het_job_id=job.heterogeneous_id or None,
-        submit_time=datetime.fromtimestamp(job.submit_time or 0, UTC),
-        eligible_time=_time(job.eligible_time),
-        start_time=_time(job.start_time),
-        end_time=_time(job.end_time),
-        nodes=job.allocated_nodes or "",
-        exclude_nodes=job.excluded_nodes or "",
-        exit_code=int(job.exit_code or 0),
-        signal=int(job.exit_code_signal or 0),
-        work_dir=job.working_directory or "",
-        std_out=(job.standard_output or "") if has_files else "",
-        std_err=(job.standard_error or "") if has_files else "",
-        comment=job.comment or "",
-        admin_comment=job.admin_comment or "",
+        het_job_id=het,
+        submit_time=datetime.fromtimestamp(said["submit_time"] or 0, UTC),
+        eligible_time=_time(said["eligible_time"]),
+        start_time=_time(start),
+        end_time=_time(end),
+        nodes=said["allocated_nodes"] or "",
+        exclude_nodes=said["excluded_nodes"] or "",
+        exit_code=said["exit_code"] or 0,
+        signal=said["exit_code_signal"] or 0,
+        work_dir=said["working_directory"] or "",
+        std_out=out if has_files else "",
+        std_err=(err or out) if has_files else "",
+        comment=said["comment"] or "",
+        admin_comment=said["admin_comment"] or "",
     )
 
 
-def _tasks(job: Any) -> str:
-    waiting = job.array_tasks_waiting
-    if waiting:
-        return str(waiting)
-    return "" if job.array_task_id is None else str(job.array_task_id)
+def _tasks(said: Mapping[str, Any]) -> str:
+    """The task or tasks of a record of an array; pyslurm shows task 0 as no task at all."""
+    return str(said["array_tasks_waiting"] or said["array_task_id"] or 0)
 
 
-def _step(step: Any, job_id: str) -> StepInfo:
-    out = step.standard_output or ""
+def _step(said: Mapping[str, Any], job_id: str) -> StepInfo:
+    out = said["standard_output"] or ""
     return StepInfo(
         job_id=job_id,
-        step_id=str(step.id),
-        name=step.name or "",
-        nodes=",".join(step.allocated_nodes or ()),
-        tasks=int(step.ntasks or 1),
-        start_time=_time(step.start_time),
+        step_id=str(said["id"]),
+        name=said["name"] or "",
+        nodes=",".join(said["allocated_nodes"] or ()),
+        tasks=said["ntasks"] or 1,
+        start_time=_time(said["start_time"]),
         std_out=out,
-        std_err=step.standard_error or out,
-        srun_host=step.srun_host or "",
-        srun_pid=int(step.srun_process_id or 0),
+        std_err=said["standard_error"] or out,
+        srun_host=said["srun_host"] or "",
+        srun_pid=said["srun_process_id"] or 0,
     )
 
 

@@ -3,7 +3,8 @@
 Slurm leaves ``%x-%j.out`` to the program that opens the file, and versions before 23.02 show
 the pattern instead of the name. The rules follow ``src/slurmd/common/fname.c`` (batch and
 per-task names) and ``src/srun/libsrun/fname.c`` of Slurm 22.05; ``sbatch(1)`` and ``srun(1)``,
-section FILENAME PATTERN, describe the same set.
+section FILENAME PATTERN, describe the same set. 25.11 has rules of its own, which differ in
+corners (``%b``, ``%r``, what is no conversion); it shows the names of batch scripts' files.
 """
 
 from __future__ import annotations

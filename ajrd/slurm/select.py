@@ -31,10 +31,10 @@ async def connect(
         if prefer == "pyslurm":
             raise
         return cli
-    obstacle = native_available(version, conf)
+    obstacle = await native_available(version, conf)
     if obstacle is None:
         await cli.close()
-        return PyslurmSlurm(conf, timeout)
+        return PyslurmSlurm(conf, timeout, bin_dir)
     if prefer == "pyslurm":
         raise ConfigError(f"slurm.backend: pyslurm cannot be used: {obstacle}")
     return cli

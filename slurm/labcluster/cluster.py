@@ -124,7 +124,7 @@ class Lab:
         self._start_munge()
         if accounting:
             self._start_accounting(layout)
-        self.start_controller()
+        self._refuse_one_slurmd_a_host(self.start_controller())
         for name in layout.node_names:
             self.start_node(name)
 
@@ -153,6 +153,14 @@ class Lab:
         daemon = self._add("slurmctld", [find("slurmctld"), "-D", *options])
         self._await("slurmctld", lambda: answers(port) or not daemon.alive, daemon)
         return daemon
+
+    def _refuse_one_slurmd_a_host(self, controller: Daemon) -> None:
+        """Such a Slurm gives all nodes but the first no address, and yet shows them as idle."""
+        if "Duplicated NodeHostName" in controller.log.read_text(errors="replace"):
+            raise LabError(
+                f"{find('slurmctld')} cannot have several nodes on one host;"
+                " it must be configured with --enable-multiple-slurmd"
+            )
 
     def start_node(self, name: str) -> Daemon:
         """Starts the slurmd of one node."""

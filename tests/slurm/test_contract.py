@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     lab: Any = request.getfixturevalue("lab")
     slurm: CliSlurm | PyslurmSlurm = CliSlurm(str(lab.conf))
     if request.param == "pyslurm":
-        obstacle = native_available((await slurm.cluster()).version, str(lab.conf))
+        obstacle = await native_available((await slurm.cluster()).version, str(lab.conf))
         if obstacle:
             pytest.skip(obstacle)
         slurm = PyslurmSlurm(str(lab.conf))
@@ -193,6 +194,24 @@ async def test_a_failed_job_takes_no_update_but_a_requeue(driver: Driver) -> Non
     assert (await until(driver, job_id, held_again)).restarts == 1
 
 
+@pytest.mark.parametrize("code", [3, 11, 128, 139])
+async def test_an_exit_code_is_shown_as_it_is(driver: Driver, code: int) -> None:
+    job_id = await driver.submit()
+    await running(driver, job_id)
+    await driver.fail(job_id, code)
+    ended = await until(driver, job_id, lambda job: job.state.ended and not job.completing)
+    assert (ended.state, ended.exit_code, ended.signal) == (JobState.FAILED, code, 0)
+    assert ended in await driver.slurm.jobs()
+
+
+async def test_an_update_changes_nothing_else(driver: Driver) -> None:
+    job_id = await driver.submit(name="kept", comment="kept too", hold=True)
+    before = await driver.slurm.job(job_id)
+    assert before is not None
+    await driver.slurm.update(job_id, JobUpdate(admin_comment="seen"))
+    assert await driver.slurm.job(job_id) == replace(before, admin_comment="seen")
+
+
 async def test_admin_comment_can_be_written_while_the_job_runs(driver: Driver) -> None:
     job_id = await driver.submit()
     await running(driver, job_id)
@@ -236,6 +255,21 @@ async def test_one_array_task_is_requeued_alone(driver: Driver) -> None:
     listed = {job.job_id: job.restarts for job in await driver.slurm.jobs()}
     assert listed[f"{array}_1"] == 1
     assert listed[f"{array}_2"] == 0
+
+
+@pytest.mark.parametrize("last", ["cancel", "requeue_hold"])
+async def test_the_last_task_of_an_array_is_not_the_array(driver: Driver, last: str) -> None:
+    """It keeps the record of the array, so its number means the array as well."""
+    array = await driver.submit(array=(0, 1))
+    for task in ("0", "1"):
+        await running(driver, f"{array}_{task}")
+    await getattr(driver.slurm, last)(f"{array}_1")
+    after = await until(driver, f"{array}_1", lambda job: not job.completing)
+    assert after.state is (JobState.CANCELLED if last == "cancel" else JobState.PENDING)
+    listed = {job.job_id: job for job in await driver.slurm.jobs()}
+    assert listed[f"{array}_1"] == after
+    zero = listed[f"{array}_0"]
+    assert (zero.state, zero.restarts, zero.array_pending) == (JobState.RUNNING, 0, False)
 
 
 async def test_tasks_that_wait_share_one_record(driver: Driver) -> None:
