@@ -11,17 +11,17 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 import structlog
+from watchfiles import awatch
 
 from ajrd import journal
 from ajrd.config import Config, load
-from ajrd.detect.catalogue import Catalogue
 from ajrd.errors import AjrdError, ConfigError, StoreUnavailable
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
@@ -35,6 +35,8 @@ log = structlog.get_logger("ajrd")
 
 #: Names a checkpoint at which a fault test wants the service to die, as `kill -9` would do it.
 FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
+#: How often configuration and rules are looked at, milliseconds.
+_LOOK_EVERY = 2000
 
 
 def now() -> datetime:
@@ -44,10 +46,9 @@ def now() -> datetime:
 
 def run_service(path: Path) -> None:
     """Runs until a signal; raises :class:`~ajrd.errors.AjrdError` if it cannot start."""
-    config = load(path)
-    journal.configure(config.logging)
+    service = Service(path, load(path))
     try:
-        asyncio.run(Service(path, config).run())
+        asyncio.run(service.run())
     except* AjrdError as group:
         raise _first(group) from None
 
@@ -58,15 +59,17 @@ class Service:
     def __init__(self, path: Path, config: Config) -> None:
         self._path = path
         self._config = config
+        self._seen = _stamp(path, config.rules_dirs)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
         config = self._config
+        journal.configure(config.logging)
         async with AsyncExitStack() as stack:
             lock = stack.enter_context(_only_one(sqlite_path(config)))
             lock.flush()
-            judgement = Judgement(Catalogue.load(config.rules_dirs))
+            judgement = Judgement(config.rules_dirs)
             store = await Store.open(store_url(config), now())
             stack.push_async_callback(store.close)
             slurm = await connect(
@@ -111,7 +114,7 @@ class Service:
             reload.clear()
             try:
                 config = load(self._path)
-                judgement.use(Catalogue.load(config.rules_dirs))
+                await asyncio.to_thread(judgement.load, config.rules_dirs)
             except ConfigError as error:
                 log.error("reload_refused", why=str(error))
                 continue
@@ -126,16 +129,31 @@ class Service:
         recovery.configure(recovery_settings(config))
 
     async def _changes(self, reload: asyncio.Event) -> None:
-        """Sets ``reload`` when the configuration or a rule file changes on disk."""
-        from watchfiles import awatch
+        """Sets ``reload`` when the configuration or a rule file has changed on disk.
 
-        folders = {self._path.resolve().parent, *(Path(d) for d in self._config.rules_dirs)}
+        inotify tells at once, but neither of what happened before it listened nor on every file
+        system: the files are also looked at every few seconds.
+        """
+        folders = {self._path.resolve().parent, *map(Path, self._config.rules_dirs)}
         watched = [folder for folder in folders if folder.is_dir()]
-        ours = {self._path.resolve().name}
-        async for changes in awatch(*watched, recursive=False, debounce=200):
-            names = {Path(changed).name for _kind, changed in changes}
-            if names & ours or any(name.endswith((".yaml", ".yml")) for name in names):
+        async for _ in awatch(
+            *watched, recursive=False, debounce=200, rust_timeout=_LOOK_EVERY, yield_on_timeout=True
+        ):
+            stamp = await asyncio.to_thread(_stamp, self._path, self._config.rules_dirs)
+            if stamp != self._seen:
+                self._seen = stamp
                 reload.set()
+
+
+def _stamp(config: Path, rules_dirs: Sequence[str]) -> frozenset[tuple[str, int, int]]:
+    """What tells that one of the files was changed: names, times, sizes."""
+    files = {config, *(file for folder in rules_dirs for file in Path(folder).glob("*.y*ml"))}
+    stamps = set()
+    for file in files:
+        with suppress(OSError):
+            seen = file.stat()
+            stamps.add((str(file), seen.st_mtime_ns, seen.st_size))
+    return frozenset(stamps)
 
 
 class _only_one:  # noqa: N801 -- used as a context manager, reads as a verb

@@ -15,14 +15,18 @@ from ajrd.model import Anomaly, Finding, JobInfo, Verdict
 class Judgement:
     """Detection as the rest of the service sees it."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, rules_dirs: Sequence[str]) -> None:
         self._engine: Engine
-        self.use(catalogue)
+        self.load(rules_dirs)
 
-    def use(self, catalogue: Catalogue) -> None:
-        """Swaps the whole catalogue; files already open keep the one they began with."""
-        self._engine = compile_engine(catalogue)
-        self.digest = catalogue.digest
+    def load(self, rules_dirs: Sequence[str]) -> None:
+        """Takes up the whole catalogue anew, or raises ConfigError and keeps the one in use.
+
+        Takes a moment and may be run in a thread; files already open keep the rules they began
+        with.
+        """
+        catalogue = Catalogue.load(rules_dirs)
+        self._engine, self.digest = compile_engine(catalogue), catalogue.digest
 
     def detector(self) -> Detector:
         """A detector for one log file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -40,6 +41,11 @@ class Service(labdemo.service.Service):
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def reload(self) -> None:
+        """As ``systemctl reload`` would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
 
     def wait(self) -> int:
         """The exit code, once the process has ended by itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ajrd.detect.compiled import CompiledRule
 from ajrd.detect.pattern import PatternError, check
@@ -127,10 +127,11 @@ def _named(
     place: Place, allowed: tuple[str, ...], needed: tuple[str, ...]
 ) -> tuple[dict[str, Place], str]:
     """The fields of a rule with its id, which then stands in every complaint about them."""
-    fields = place.fields(allowed, name=f"rule {place.peek('id') or '?'}")
+    name = f"rule {place.peek('id') or '?'}"
+    fields = place.fields(allowed, name=name)
     for key in needed:
         if key not in fields:
-            raise place.fault(f"the rule has no {key}")
+            raise replace(place, path=name).fault(f"the rule has no {key}")
     return fields, _matching(fields["id"], _ID, "lower-case words joined by . - or _")
 
 

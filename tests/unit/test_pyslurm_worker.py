@@ -102,7 +102,8 @@ async def test_a_worker_ends_with_its_questions() -> None:
     )  # fmt: skip
     assert worker.stdin is not None
     worker.stdin.close()
-    assert await asyncio.wait_for(worker.wait(), 20) == 0
+    async with asyncio.timeout(20):
+        assert await worker.wait() == 0
 
 
 def test_an_answer_is_its_length_and_then_json() -> None:
