@@ -15,8 +15,11 @@ from datetime import datetime
 
 from ajrd.model import Anomaly, Finding, Recovery, Role, Verdict
 
-#: Node and GPU hardware, as the kernel, the driver or Slurm report it.
-MACHINE = frozenset({"gpu_ecc", "gpu_lost", "kernel_panic", "node_fail", "nvlink_error", "xid"})
+#: Node and GPU hardware, as the kernel, the driver or Slurm report it; of ``oom_gpu`` only that a
+#: stranger holds the memory, which stands on a line after the error itself.
+MACHINE = frozenset(
+    {"gpu_ecc", "gpu_lost", "kernel_panic", "node_fail", "nvlink_error", "oom_gpu", "xid"}
+)
 #: Somebody above the program ended it.
 LIMITS = frozenset({"slurm_preempted", "slurm_timelimit"})
 #: What programs come to for many reasons: yields to every plain root.

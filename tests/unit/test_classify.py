@@ -102,6 +102,13 @@ def test_every_node_with_the_fault_is_named_once() -> None:
     assert classify(evidence).nodes == ("n3", "n4")
 
 
+def test_memory_that_a_stranger_holds_outranks_the_error_before_it() -> None:
+    error = seen(0, "oom_gpu", ROOT, STOP, offset=10)
+    stranger = seen(0, "oom_gpu", ROOT, EXCLUDE, offset=90)
+    assert classify([error, stranger]).recovery is EXCLUDE
+    assert classify([error]).recovery is STOP
+
+
 def test_no_node_is_named_for_a_fault_that_may_happen_anywhere() -> None:
     assert classify([seen(0, "segfault", ROOT, REQUEUE, facts={"node": "n5"})]).nodes == ()
 
