@@ -25,7 +25,10 @@ LIMITS = frozenset({"slurm_preempted", "slurm_timelimit"})
 #: What programs come to for many reasons: yields to every plain root.
 WEAK = frozenset({"abort", "python_exception"})
 #: How launchers sum up a failure whose reason stands elsewhere.
-SUMMARY = frozenset({"abort", "app_error", "oom_host"})
+SUMMARY = frozenset({"abort", "app_error", "mpi_abort", "oom_host"})
+#: Errors that programs print when they die of them and when they catch them: never begin
+#: anything, yet explain an end better than any summary.
+LAST_WORDS = frozenset({"network_external", "python_exception", "rendezvous"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def _first_error(finding: Finding) -> bool:
     """An exception, an abort or a collective that failed: whichever came first."""
     if finding.role is Role.CASCADE:
         return finding.cause not in SUMMARY
-    return finding.role is Role.ROOT or finding.cause == "python_exception"
+    return finding.role is Role.ROOT or finding.cause in LAST_WORDS
 
 
 def _summary(finding: Finding) -> bool:
@@ -96,10 +99,14 @@ def _grade(finding: Finding) -> int:
     return next(number for number, grade in enumerate(_GRADES) if grade.fits(finding))
 
 
-def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int]:
-    """Grade, then time; lines of one file that were read together, by their place in it."""
+def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int, bool]:
+    """Grade, then time; lines of one file that were read together, by their place in it.
+
+    Of two rules that speak of one line, the one with the more telling cause counts.
+    """
     finding = anomaly.finding
-    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset
+    weak = finding.cause in WEAK | SUMMARY
+    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset, weak
 
 
 def _place(finding: Finding) -> str:
