@@ -79,7 +79,7 @@ class Service:
                 prefer=config.slurm.backend.value,
             )
             stack.push_async_callback(slurm.close)
-            logs = LogWatch(slurm, store, judgement.detector, config.logs.report_dir, now)
+            logs = LogWatch(slurm, store, judgement.detectors, config.logs.report_dir, now)
             settings = recovery_settings(config)
             recovery = Recovery(slurm, store, logs, judgement, settings, now, _checkpoint())
             logs.learn = recovery.learn

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from ajrd.detect.catalogue import Catalogue
 from ajrd.detect.classify import classify
+from ajrd.detect.compiled import CompiledProgress
 from ajrd.detect.detector import Detector
 from ajrd.detect.endstate import from_end_state
 from ajrd.detect.engine import Engine, compile_engine
+from ajrd.logs.feed import DetectorFactory
 from ajrd.model import Anomaly, Finding, JobInfo, Verdict
 
 
@@ -28,9 +30,13 @@ class Judgement:
         catalogue = Catalogue.load(rules_dirs)
         self._engine, self.digest = compile_engine(catalogue), catalogue.digest
 
-    def detector(self) -> Detector:
-        """A detector for one log file."""
-        return Detector(self._engine)
+    def detectors(self, progress: str) -> DetectorFactory:
+        """Makes detectors for the log files of an attempt; ``progress`` is the owner's pattern.
+
+        Raises :class:`~ajrd.detect.pattern.PatternError`.
+        """
+        own = CompiledProgress.of_owner(progress) if progress else None
+        return lambda: Detector(self._engine, own)
 
     def classify(self, anomalies: Sequence[Anomaly]) -> Verdict:
         """One verdict from all standing evidence."""

@@ -15,6 +15,7 @@ from datetime import datetime
 
 import structlog
 
+from ajrd.detect.pattern import PatternError
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.logs.discovery import Found, find_logs
 from ajrd.logs.feed import DetectorFactory, LogBatch
@@ -30,6 +31,8 @@ from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.logs")
 
+#: Makes the detectors of an attempt by the owner's pattern of progress; raises PatternError.
+Detectors = Callable[[str], DetectorFactory]
 Learn = Callable[[int, list[AnomalyRecord], Pulse | None], None]
 
 #: Seconds between two rounds of discovery for one attempt: the first pause, its growth, the last.
@@ -58,7 +61,7 @@ class LogWatch:
         self,
         slurm: Slurm,
         store: Store,
-        make_detector: DetectorFactory,
+        detectors: Detectors,
         report_dir: str | None,
         clock: Callable[[], datetime],
     ) -> None:
@@ -66,7 +69,8 @@ class LogWatch:
         self._store = store
         self._report_dir = report_dir
         self._clock = clock
-        self._follower = LogFollower(make_detector, self._keep, now=clock)
+        self._detectors = detectors
+        self._follower = LogFollower(self._keep, now=clock)
         self._lanes = Lanes("search")
         self._mounts = Mounts()
         self._watches: dict[int, _Watch] = {}
@@ -157,7 +161,13 @@ class LogWatch:
         )
 
     def _start(self, watch: _Watch) -> AttemptStart:
+        try:
+            make_detector = self._detectors(watch.directive.progress)
+        except PatternError as error:
+            watch.gave_up = (*watch.gave_up, f"APS.progress is not a usable pattern: {error}")
+            make_detector = self._detectors("")
         return AttemptStart(
+            make_detector=make_detector,
             began=watch.attempt.started_at,
             restarts=watch.attempt.idx,
             marks=marks_of(watch.seen),

@@ -250,8 +250,9 @@ class Directive:
     """What the owner of a job asks for in ``--comment``, checked and with site limits applied.
 
     ``resume_on`` names causes or end states that the owner wants retried although they count
-    as pointless; ``notes`` are sentences for the owner about what was understood differently
-    from what was written (a clamped number, an unknown key).
+    as pointless; ``progress`` is a pattern of lines that only the working program prints;
+    ``notes`` are sentences for the owner about what was understood differently from what was
+    written (a clamped number, an unknown key).
     """
 
     mode: ResumeMode
@@ -259,6 +260,7 @@ class Directive:
     log_paths: tuple[str, ...] = ()
     exclude_nodes: bool = True
     resume_on: frozenset[str] = frozenset()
+    progress: str = ""
     notes: tuple[str, ...] = ()
 
 

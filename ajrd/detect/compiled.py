@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ajrd.detect.pattern import Match, Regex, check, compile_any, groupless
+from ajrd.detect.pattern import LITTLE_MEMORY, Match, Regex, check, compile_any, groupless
 from ajrd.detect.rule import ProgressRule, Rule
 
 _LONGEST_FACT = 200
@@ -79,6 +79,14 @@ class CompiledProgress:
         pairs = [(rule.pattern, rule.sensitive) for rule in rules]
         self._each = [check(pattern, sensitive=case) for pattern, case in pairs]
         self._any = compile_any((groupless(p), case) for p, case in pairs) if pairs else None
+
+    @classmethod
+    def of_owner(cls, pattern: str) -> CompiledProgress:
+        """The progress pattern of a directive; raises PatternError."""
+        made = cls(())
+        made._any = check(pattern, sensitive=False, re2_only=True, memory=LITTLE_MEMORY)
+        made._each = [made._any]
+        return made
 
     def newest(self, block: bytes, may_hold: Callable[[bytes], bool]) -> int | None:
         """The last byte of the last progress in a block of lines, searched from its end.

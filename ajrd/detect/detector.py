@@ -8,10 +8,10 @@ often each rule has spoken.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ajrd.detect.compiled import CompiledRule, Hit
+from ajrd.detect.compiled import CompiledProgress, CompiledRule, Hit
 from ajrd.detect.engine import Engine, Suspects
 from ajrd.detect.findings import Findings
 from ajrd.detect.shown import beside, clean, stretch
@@ -89,8 +89,16 @@ class Detector:
     have to say is told by :meth:`finish`. Without ``context`` no neighbouring lines are told.
     """
 
-    def __init__(self, engine: Engine, *, patient: bool = False, context: bool = True) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        own_progress: CompiledProgress | None = None,
+        *,
+        patient: bool = False,
+        context: bool = True,
+    ) -> None:
         self._engine = engine
+        self._own_progress = own_progress
         self._patient = patient
         self._context = context
         self._tallies: dict[int, _Tally] = {}
@@ -249,16 +257,28 @@ class Detector:
         return tuple(map(beside, above)), tuple(map(beside, below))
 
     def _newest_progress(self, text: bytes, offset: int, line_no: int) -> Progress | None:
-        ready, block = self._engine.ready.progress, _Block(text, offset, line_no)
-        place = ready.newest(text, self._engine.may_progress)
-        if place is None:
-            return None
-        line = block.line_at(place)
-        start = max(line.start, text.rfind(b"\r", line.start, place) + 1)
-        end = text.find(b"\r", place, line.end)
-        piece = text[start : line.end if end < 0 else end]
-        shown = stretch(piece, place - start, _PROGRESS_SHOWN)
-        return Progress(offset + line.start, block.number(line), shown, ready.step(piece))
+        """By the catalogue's forms of progress and by the owner's, if there is one."""
+        newest: tuple[int, CompiledProgress] | None = None
+        for forms, may_hold in self._forms():
+            place = forms.newest(text, may_hold)
+            if place is not None and (newest is None or place > newest[0]):
+                newest = place, forms
+        return _progress(_Block(text, offset, line_no), *newest) if newest else None
+
+    def _forms(self) -> Iterator[tuple[CompiledProgress, Callable[[bytes], bool]]]:
+        yield self._engine.ready.progress, self._engine.may_progress
+        if self._own_progress is not None:
+            yield self._own_progress, lambda _block: True
+
+
+def _progress(block: _Block, place: int, forms: CompiledProgress) -> Progress:
+    """The progress that ends at ``place``; of an overwritten line the piece that holds it."""
+    text, line = block.text, block.line_at(place)
+    start = max(line.start, text.rfind(b"\r", line.start, place) + 1)
+    end = text.find(b"\r", place, line.end)
+    piece = text[start : line.end if end < 0 else end]
+    shown = stretch(piece, place - start, _PROGRESS_SHOWN)
+    return Progress(block.offset + line.start, block.number(line), shown, forms.step(piece))
 
 
 def _last_lines(block: bytes, end: int) -> tuple[bytes, ...]:

@@ -48,10 +48,12 @@ _SINK_PAUSE = 5.0
 class AttemptStart:
     """What is known of an attempt whose logs are to be followed.
 
-    ``marks``: see :func:`~ajrd.logs.naming.marks_of`. ``positions`` gives every (attempt,
+    ``make_detector`` makes a detector for each of its files. ``marks``: see
+    :func:`~ajrd.logs.naming.marks_of`. ``positions`` gives every (attempt,
     position) ever kept for a path, newest first; StoreUnavailable from it passes through.
     """
 
+    make_detector: DetectorFactory
     began: datetime
     restarts: int
     marks: tuple[str, ...]
@@ -126,7 +128,6 @@ class LogFollower:
 
     def __init__(
         self,
-        make_detector: DetectorFactory,
         sink: Sink,
         *,
         poll_min: float = 0.05,
@@ -138,7 +139,6 @@ class LogFollower:
         mounts: Mounts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._make_detector = make_detector
         self._sink = sink
         self._poll_min, self._poll_max = poll_min, poll_max
         self._partial_after = partial_after
@@ -225,7 +225,7 @@ class LogFollower:
             return start_point(seen, self._known(attempt, file, start, positions))
 
         tailer = FileTailer(file, self._files, choose, partial_after=self._partial_after)
-        return _Followed(attempt, file, Source(tailer, self._make_detector))
+        return _Followed(attempt, file, Source(tailer, start.make_detector))
 
     def _known(
         self,

@@ -19,8 +19,17 @@ ABSURD_REQUEUE_TIMES = 1000
 MAX_LOG_PATHS = 32
 MAX_PATH_CHARS = 4096
 
+MAX_PATTERN_CHARS = 256
+
 _KNOWN = frozenset(
-    {"auto_resume_mode", "max_requeue_times", "log_paths", "exclude_nodes", "resume_on"}
+    {
+        "auto_resume_mode",
+        "max_requeue_times",
+        "log_paths",
+        "exclude_nodes",
+        "resume_on",
+        "progress",
+    }
 )
 
 
@@ -88,6 +97,7 @@ def _read(aps: object, limits: Limits) -> Directive | NotManaged:
         log_paths=_strings(aps, "log_paths", MAX_LOG_PATHS, MAX_PATH_CHARS),
         exclude_nodes=_flag(aps, "exclude_nodes"),
         resume_on=frozenset(_strings(aps, "resume_on", 32, 64)),
+        progress="".join(_strings(aps, "progress", 1, MAX_PATTERN_CHARS)),
         notes=notes,
     )
 

@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def following(kept: Kept, **options: Any) -> AsyncIterator[LogFollower]:
-    follower = LogFollower(WordDetector, kept, **(QUICK | options))
+    follower = LogFollower(kept, **(QUICK | options))
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -57,7 +57,13 @@ async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
 def start(kept: Kept, restarts: int = 0, began: datetime | None = None) -> AttemptStart:
     """An attempt that began a second ago, or at ``began``."""
     moment = began or datetime.now(UTC) - timedelta(seconds=1)
-    return AttemptStart(began=moment, restarts=restarts, marks=("7",), positions=kept.positions_at)
+    return AttemptStart(
+        make_detector=WordDetector,
+        began=moment,
+        restarts=restarts,
+        marks=("7",),
+        positions=kept.positions_at,
+    )
 
 
 async def second_attempt(kept: Kept) -> AttemptStart:
@@ -337,7 +343,13 @@ async def test_positions_that_cannot_be_looked_up_are_the_callers_to_ask_again(
         raise StoreUnavailable("down")
 
     async with following(kept) as follower:
-        unknown = AttemptStart(began=datetime.now(UTC), restarts=0, marks=(), positions=down)
+        unknown = AttemptStart(
+            make_detector=WordDetector,
+            began=datetime.now(UTC),
+            restarts=0,
+            marks=(),
+            positions=down,
+        )
         with pytest.raises(StoreUnavailable):
             await follower.follow(1, [log_file(str(path))], unknown)
         assert follower.status(1) == []
