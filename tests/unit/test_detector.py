@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ajrd.detect.catalogue import Catalogue
+from ajrd.detect.compiled import CompiledProgress
 from ajrd.detect.detector import CAP, Detector
 from ajrd.detect.engine import HyperscanEngine
+from ajrd.detect.pattern import PatternError
 from ajrd.detect.rule import ProgressRule
 
 ENGINE = HyperscanEngine(Catalogue.load(), Path("/nonexistent"))
@@ -120,3 +122,21 @@ def test_progress_is_not_read_across_two_lines() -> None:
     detector = Detector(HyperscanEngine(Catalogue((), (rule,)), Path("/nonexistent")))
     assert detector.feed(b"next step\n17 left\n", 0, 0).progress is None
     assert detector.feed(b"step 17\n", 18, 2).progress is not None
+
+
+def test_the_owners_own_form_of_progress_counts_beside_those_of_the_catalogue() -> None:
+    own = CompiledProgress.of_owner(r"cycle (?P<step>\d+) done")
+    progress = Detector(ENGINE, own).feed(STEP % 5 + b"cycle 17 done\nx\n", 0, 0).progress
+    assert progress is not None
+    assert (progress.step, progress.line_no) == (17, 2)
+
+
+@pytest.mark.parametrize("pattern", [r"(?:a{1000}){1000}", r"(?:(?:(?:a|b){200}){200}){200}", "("])
+def test_a_pattern_built_to_explode_is_refused(pattern: str) -> None:
+    with pytest.raises(PatternError):
+        CompiledProgress.of_owner(pattern)
+
+
+def test_a_pattern_built_to_backtrack_takes_linear_time() -> None:
+    own = CompiledProgress.of_owner(r"(?:a+)+$|(?:a|aa)+b|(?:.*){20}x")
+    assert Detector(ENGINE, own).feed(b"a" * 60_000 + b"!\n", 0, 0).progress is None

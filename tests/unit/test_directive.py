@@ -140,3 +140,11 @@ def test_what_is_accepted_never_exceeds_the_ceiling(aps: dict[str, object]) -> N
     result = parse(json.dumps({"APS": {"auto_resume_mode": "requeue"} | aps}))
     if isinstance(result, Directive):
         assert result.max_requeue_times <= LIMITS.ceiling
+
+
+def test_a_pattern_of_progress_is_taken_as_it_is_written() -> None:
+    asked = parse(comment(auto_resume_mode="requeue", progress="^cycle [0-9]+"))
+    assert isinstance(asked, Directive)
+    assert asked.progress == "^cycle [0-9]+"
+    two = refused(comment(auto_resume_mode="requeue", progress=["a", "b"]))
+    assert two.reason.startswith("malformed directive: APS.progress has 2 entries")

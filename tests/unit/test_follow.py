@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -326,10 +327,10 @@ async def test_a_detector_that_fails_stops_only_its_own_file(kept: Kept, tmp_pat
 
     (tmp_path / "7.a").write_text("poison\n")
     (tmp_path / "7.b").write_text("crash\n")
-    follower = LogFollower(Fragile, kept, **QUICK)
+    follower = LogFollower(kept, **QUICK)
     task = asyncio.create_task(follower.run())
     files = [log_file(str(tmp_path / name)) for name in ("7.a", "7.b")]
-    await follower.follow(1, files, start(kept))
+    await follower.follow(1, files, replace(start(kept), make_detector=Fragile))
     await until(lambda: kept.texts())
     assert not task.done()
     task.cancel()
@@ -343,13 +344,7 @@ async def test_positions_that_cannot_be_looked_up_are_the_callers_to_ask_again(
         raise StoreUnavailable("down")
 
     async with following(kept) as follower:
-        unknown = AttemptStart(
-            make_detector=WordDetector,
-            began=datetime.now(UTC),
-            restarts=0,
-            marks=(),
-            positions=down,
-        )
+        unknown = replace(start(kept), positions=down)
         with pytest.raises(StoreUnavailable):
             await follower.follow(1, [log_file(str(path))], unknown)
         assert follower.status(1) == []

@@ -125,7 +125,7 @@ def test_without_json_a_person_can_read_it(tmp_path: Path) -> None:
 
 
 def test_all_lists_every_anomaly(tmp_path: Path) -> None:
-    text = CRASH + "srun: error: n1: task 3: Exited with exit code 1\n"
+    text = CRASH + "srun: error: n1: task 3: Segmentation fault (core dumped)\n"
     result = run("--all", log(tmp_path, text))
     assert "[crash.segfault]" in result.stdout
     assert "  2: " in result.stdout
