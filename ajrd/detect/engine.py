@@ -8,9 +8,8 @@ hyperscan is given the texts that a rule's patterns cannot do without
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from ajrd.detect.catalogue import Catalogue
 from ajrd.detect.compiled import CompiledProgress, CompiledRule
 from ajrd.detect.dbcache import Expression
 from ajrd.detect.pattern import Regex, check, compile_any, groupless
-from ajrd.detect.prefilter import required_texts
+from ajrd.detect.plan import plan_of
 from ajrd.errors import ConfigError
 
 #: Places in one block after which they are no longer told one by one.
@@ -85,7 +84,7 @@ class HyperscanEngine:
 
     def __init__(self, catalogue: Catalogue, cache: Path | None = None) -> None:
         self.ready = Ready(catalogue)
-        self._owners = _by_expression(catalogue)
+        self._owners = plan_of(catalogue, cache)
         every = list(self._owners)
         progress = [Expression(groupless(r.pattern), r.sensitive) for r in catalogue.progress]
         self._every = _Scanner(every, cache)
@@ -186,25 +185,6 @@ def compile_engine(catalogue: Catalogue, cache: Path | None = None) -> Engine:
     except dbcache.RefusedError as error:
         raise ConfigError(_culprit(catalogue, str(error))) from None
     return engine
-
-
-def _by_expression(catalogue: Catalogue) -> dict[Expression, list[int]]:
-    """hyperscan's expressions, and for each the indexes of the rules that it speaks for."""
-    owners: dict[Expression, list[int]] = {}
-    for index, rule in enumerate(catalogue.rules):
-        for pattern in rule.patterns:
-            for expression in _expressions(groupless(pattern), rule.sensitive):
-                mine = owners.setdefault(expression, [])
-                if index not in mine:
-                    mine.append(index)
-    return owners
-
-
-def _expressions(pattern: str, sensitive: bool) -> Iterable[Expression]:
-    texts = required_texts(pattern, sensitive=sensitive)
-    if texts is None:
-        return (Expression(pattern, sensitive),)
-    return [Expression(re.escape(text), sensitive) for text in sorted(texts)]
 
 
 def _culprit(catalogue: Catalogue, reason: str) -> str:

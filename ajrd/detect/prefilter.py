@@ -19,8 +19,8 @@ from typing import Any
 
 #: A set of more texts, or a longer text, brings nothing.
 _MOST, _LONGEST = 16, 40
-#: Characters, without one everyday word, that make a text rare enough.
-_RARE = 4
+#: Characters of a text that is rare enough: in all, and of words that are not everyday ones.
+_RARE, _OWN = 8, 3
 #: What healthy logs are full of: such a word alone makes no text rare.
 _EVERYDAY = re.compile(
     r"connection|exception|iteration|attention|warning|timeout|process|aborted|failed|killed|"
@@ -56,7 +56,7 @@ def required_texts(pattern: str, *, sensitive: bool) -> Texts | None:
     except (re_error, FutureWarning, RecursionError):
         return None
     texts = _better(known.need, known.exact)
-    if texts is None or _rarity(texts) < _RARE:
+    if texts is None or not _rare(texts):
         return None
     return texts if sensitive else frozenset(text.lower() for text in texts)
 
@@ -132,15 +132,21 @@ def _union(sets: list[Texts | None]) -> Texts | None:
 
 
 def _better(first: Texts | None, second: Texts | None) -> Texts | None:
+    """Rare ones before others, then few before many, then long before short."""
     if first is None or second is None:
         return first if second is None else second
-    return max((first, second), key=lambda texts: (_rarity(texts), -len(texts)))
+    return max((first, second), key=_worth)
 
 
-def _rarity(texts: Texts) -> int:
-    """How many characters but blanks and one everyday word the commonest text has."""
-    return min((_characters(text.lower()) for text in texts), default=0)
+def _worth(texts: Texts) -> tuple[bool, int, int]:
+    shortest = min((len(text) for text in texts), default=0)
+    return _rare(texts), -len(texts), shortest
 
 
-def _characters(text: str) -> int:
-    return len("".join(_EVERYDAY.sub("", text, count=1).split()))
+def _rare(texts: Texts) -> bool:
+    return all(_is_rare(text.lower()) for text in texts)
+
+
+def _is_rare(text: str) -> bool:
+    own = "".join(_EVERYDAY.sub("", text).split())
+    return len(own) >= _OWN and len("".join(text.split())) >= _RARE
