@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ajrd.model import Anomaly, Finding, Recovery, Role, Verdict
+from ajrd.model import Anomaly, Finding, Kind, Recovery, Role, Verdict
 
 #: Node and GPU hardware, as the kernel, the driver or Slurm report it.
 MACHINE = frozenset({"gpu_ecc", "gpu_lost", "kernel_panic", "node_fail", "nvlink_error", "xid"})
@@ -22,7 +22,11 @@ LIMITS = frozenset({"slurm_preempted", "slurm_timelimit"})
 #: What programs come to for many reasons: yields to every plain root.
 WEAK = frozenset({"abort", "python_exception"})
 #: How launchers sum up a failure whose reason stands elsewhere.
-SUMMARY = frozenset({"abort", "app_error", "oom_host"})
+SUMMARY = frozenset({"abort", "app_error", "mpi_abort", "oom_host"})
+#: What a dying program itself says of its end: worth as much as the first error, whatever its role.
+SPOKEN = frozenset({"checkpoint_error", "container", "loss_nan", "python_exception"})
+#: Lines within which a benign line takes away the word of the same cause that follows it.
+_EXCUSED_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,12 @@ def _first_error(finding: Finding) -> bool:
     """An exception, an abort or a collective that failed: whichever came first."""
     if finding.role is Role.CASCADE:
         return finding.cause not in SUMMARY
-    return finding.role is Role.ROOT or finding.cause == "python_exception"
+    return finding.role is Role.ROOT or finding.cause in SPOKEN
+
+
+def _fatal_message(finding: Finding) -> bool:
+    """A solver's own fatal message, in contrast to an exit code that somebody saw."""
+    return finding.cause == "app_error" and finding.kind is Kind.CRASH
 
 
 def _summary(finding: Finding) -> bool:
@@ -63,6 +72,7 @@ _GRADES = (
     _Grade("a limit was met", _limit),
     _Grade("the first root", _plain_root),
     _Grade("the first error", _first_error),
+    _Grade("the program's own message", _fatal_message),
     _Grade("a summary, the reason behind it is not known", _summary),
     _Grade("what ended it is not known", lambda _finding: True),
 )
@@ -70,7 +80,7 @@ _GRADES = (
 
 def classify(anomalies: Sequence[Anomaly]) -> Verdict:
     """What broke first. ``cause`` None and Recovery.NONE: nothing of it means trouble."""
-    serious = [anomaly for anomaly in anomalies if _is_serious(anomaly.finding)]
+    serious = [anomaly for anomaly in _unexcused(anomalies) if _is_serious(anomaly.finding)]
     if not serious:
         return Verdict(None, None, Recovery.NONE, "no sign of trouble")
     first = min(serious, key=_order)
@@ -85,6 +95,25 @@ def classify(anomalies: Sequence[Anomaly]) -> Verdict:
     )
 
 
+def _unexcused(anomalies: Iterable[Anomaly]) -> Iterator[Anomaly]:
+    """All but the word (teardown) that a benign line of its cause has announced as harmless.
+
+    "Exception ignored in: ..." stands above the trace that it is about, and the exception, by
+    which the trace would be known, at its end.
+    """
+    announced: dict[tuple[str, str], int] = {}
+    for anomaly in sorted(anomalies, key=lambda one: (one.source, one.finding.offset)):
+        finding = anomaly.finding
+        key = (anomaly.source, finding.cause)
+        if finding.role is Role.BENIGN:
+            announced[key] = finding.line_no
+        elif finding.role is Role.TEARDOWN and key in announced:
+            if finding.line_no - announced.pop(key) > _EXCUSED_LINES:
+                yield anomaly
+        else:
+            yield anomaly
+
+
 def _is_serious(finding: Finding) -> bool:
     return finding.role is not Role.BENIGN and finding.recovery is not Recovery.NONE
 
@@ -93,10 +122,14 @@ def _grade(finding: Finding) -> int:
     return next(number for number, grade in enumerate(_GRADES) if grade.fits(finding))
 
 
-def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int]:
-    """Grade, then time; lines of one file that were read together, by their place in it."""
+def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int, bool]:
+    """Grade, then time; lines of one file that were read together, by their place in it.
+
+    Of two findings on one line an exception as such knows less than what its text is about.
+    """
     finding = anomaly.finding
-    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset
+    vague = finding.cause == "python_exception"
+    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset, vague
 
 
 def _place(finding: Finding) -> str:
