@@ -23,8 +23,18 @@ LIMITS = frozenset({"slurm_preempted", "slurm_timelimit"})
 WEAK = frozenset({"abort", "python_exception"})
 #: How launchers sum up a failure whose reason stands elsewhere.
 SUMMARY = frozenset({"abort", "app_error", "mpi_abort", "oom_host"})
-#: What a dying program itself says of its end: worth as much as the first error, whatever its role.
-SPOKEN = frozenset({"checkpoint_error", "container", "loss_nan", "python_exception"})
+#: Errors that programs print when they die of them and when they catch them: never begin
+#: anything, yet explain an end better than any summary.
+LAST_WORDS = frozenset(
+    {
+        "checkpoint_error",
+        "container",
+        "loss_nan",
+        "network_external",
+        "python_exception",
+        "rendezvous",
+    }
+)
 #: Lines within which a benign line takes away the word of the same cause that follows it.
 _EXCUSED_LINES = 60
 
@@ -55,7 +65,7 @@ def _first_error(finding: Finding) -> bool:
     """An exception, an abort or a collective that failed: whichever came first."""
     if finding.role is Role.CASCADE:
         return finding.cause not in SUMMARY
-    return finding.role is Role.ROOT or finding.cause in SPOKEN
+    return finding.role is Role.ROOT or finding.cause in LAST_WORDS
 
 
 def _fatal_message(finding: Finding) -> bool:
@@ -125,11 +135,11 @@ def _grade(finding: Finding) -> int:
 def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int, bool]:
     """Grade, then time; lines of one file that were read together, by their place in it.
 
-    Of two findings on one line an exception as such knows less than what its text is about.
+    Of two rules that speak of one line, the one with the more telling cause counts.
     """
     finding = anomaly.finding
-    vague = finding.cause == "python_exception"
-    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset, vague
+    weak = finding.cause in WEAK | SUMMARY
+    return _grade(finding), anomaly.detected_at, anomaly.source, finding.offset, weak
 
 
 def _place(finding: Finding) -> str:
