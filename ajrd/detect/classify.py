@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ajrd.model import Anomaly, Finding, Recovery, Role, Verdict
+from ajrd.model import Anomaly, Finding, Kind, Recovery, Role, Verdict
 
 #: Node and GPU hardware, as the kernel, the driver or Slurm report it; of ``oom_gpu`` only that a
 #: stranger holds the memory, which stands on a line after the error itself.
@@ -28,7 +28,18 @@ WEAK = frozenset({"abort", "python_exception"})
 SUMMARY = frozenset({"abort", "app_error", "mpi_abort", "oom_host"})
 #: Errors that programs print when they die of them and when they catch them: never begin
 #: anything, yet explain an end better than any summary.
-LAST_WORDS = frozenset({"network_external", "python_exception", "rendezvous"})
+LAST_WORDS = frozenset(
+    {
+        "checkpoint_error",
+        "container",
+        "loss_nan",
+        "network_external",
+        "python_exception",
+        "rendezvous",
+    }
+)
+#: Lines within which a benign line takes away the word of the same cause that follows it.
+_EXCUSED_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,11 @@ def _first_error(finding: Finding) -> bool:
     return finding.role is Role.ROOT or finding.cause in LAST_WORDS
 
 
+def _fatal_message(finding: Finding) -> bool:
+    """A solver's own fatal message, in contrast to an exit code that somebody saw."""
+    return finding.cause == "app_error" and finding.kind is Kind.CRASH
+
+
 def _summary(finding: Finding) -> bool:
     return finding.role is Role.CASCADE
 
@@ -69,6 +85,7 @@ _GRADES = (
     _Grade("a limit was met", _limit),
     _Grade("the first root", _plain_root),
     _Grade("the first error", _first_error),
+    _Grade("the program's own message", _fatal_message),
     _Grade("a summary, the reason behind it is not known", _summary),
     _Grade("what ended it is not known", lambda _finding: True),
 )
@@ -76,7 +93,7 @@ _GRADES = (
 
 def classify(anomalies: Sequence[Anomaly]) -> Verdict:
     """What broke first. ``cause`` None and Recovery.NONE: nothing of it means trouble."""
-    serious = [anomaly for anomaly in anomalies if _is_serious(anomaly.finding)]
+    serious = [anomaly for anomaly in _unexcused(anomalies) if _is_serious(anomaly.finding)]
     if not serious:
         return Verdict(None, None, Recovery.NONE, "no sign of trouble")
     first = min(serious, key=_order)
@@ -89,6 +106,25 @@ def classify(anomalies: Sequence[Anomaly]) -> Verdict:
         finding=finding,
         nodes=tuple(dict.fromkeys(_nodes(serious, finding))),
     )
+
+
+def _unexcused(anomalies: Iterable[Anomaly]) -> Iterator[Anomaly]:
+    """All but the word (teardown) that a benign line of its cause has announced as harmless.
+
+    "Exception ignored in: ..." stands above the trace that it is about, and the exception, by
+    which the trace would be known, at its end.
+    """
+    announced: dict[tuple[str, str], int] = {}
+    for anomaly in sorted(anomalies, key=lambda one: (one.source, one.finding.offset)):
+        finding = anomaly.finding
+        key = (anomaly.source, finding.cause)
+        if finding.role is Role.BENIGN:
+            announced[key] = finding.line_no
+        elif finding.role is Role.TEARDOWN and key in announced:
+            if finding.line_no - announced.pop(key) > _EXCUSED_LINES:
+                yield anomaly
+        else:
+            yield anomaly
 
 
 def _is_serious(finding: Finding) -> bool:

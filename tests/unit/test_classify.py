@@ -145,3 +145,30 @@ def test_a_root_with_a_recovery_is_never_passed_over_for_teardown(evidence: list
     if any(a.finding.role is ROOT and a.finding.recovery is not NONE for a in evidence):
         assert chosen is not None
         assert chosen.role in (ROOT, CASCADE) or chosen.cause == "slurm_preempted"
+
+
+def test_an_exception_that_is_announced_as_ignored_gives_no_verdict() -> None:
+    ignored = seen(0, "python_exception", Role.BENIGN, NONE, offset=10, line_no=2)
+    trace = seen(0, "python_exception", TEARDOWN, STOP, offset=90, line_no=6)
+    real = seen(0, "python_exception", TEARDOWN, STOP, offset=400, line_no=12)
+    assert classify([trace, ignored]).cause is None
+    assert classify([real, trace, ignored]).finding == real.finding
+
+
+def test_an_exception_far_below_an_ignored_one_counts() -> None:
+    ignored = seen(0, "python_exception", Role.BENIGN, NONE, offset=10, line_no=2)
+    far = seen(0, "python_exception", TEARDOWN, STOP, offset=9000, line_no=200)
+    assert classify([ignored, far]).finding == far.finding
+
+
+def test_a_program_s_own_message_outranks_the_summary_of_a_launcher() -> None:
+    message = seen(2, "app_error", TEARDOWN, STOP, kind=Kind.CRASH)
+    launcher = seen(1, "mpi_abort", CASCADE, STOP)
+    assert classify([launcher, message]).finding == message.finding
+
+
+def test_of_two_findings_on_one_line_the_exception_as_such_is_the_lesser() -> None:
+    weights = seen(0, "checkpoint_error", TEARDOWN, STOP, offset=10)
+    exception = seen(0, "python_exception", TEARDOWN, STOP, offset=10)
+    assert classify([exception, weights]).finding == weights.finding
+    assert classify([weights, exception]).finding == weights.finding
