@@ -38,8 +38,12 @@ LAST_WORDS = frozenset(
         "rendezvous",
     }
 )
-#: Lines within which a benign line takes away the word of the same cause that follows it.
+#: Lines within which a benign line takes away what it has announced.
 _EXCUSED_LINES = 60
+#: Causes of which one announcement excuses everything that follows: one kill, many tasks.
+_ALL_EXCUSED = frozenset({"oom_host"})
+#: Causes that pass: a server answers again, a licence is given after all.
+_RECOVERS = frozenset({"ib_network", "license_port", "storage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +112,37 @@ def classify(anomalies: Sequence[Anomaly]) -> Verdict:
     )
 
 
-def _unexcused(anomalies: Iterable[Anomaly]) -> Iterator[Anomaly]:
-    """All but the word (teardown) that a benign line of its cause has announced as harmless.
+def _unexcused(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
+    """What no benign line of the same log and cause takes away.
 
-    "Exception ignored in: ..." stands above the trace that it is about, and the exception, by
-    which the trace would be known, at its end.
+    A benign line that announces ("Exception ignored in: ...", "srun: forcing job termination")
+    excuses the teardown that follows it within ``_EXCUSED_LINES``: the next word of it, or all for
+    the causes in ``_ALL_EXCUSED``. One that says that it works again excuses what came before it,
+    for the causes in ``_RECOVERS``.
     """
+    standing: list[Anomaly] = []
     announced: dict[tuple[str, str], int] = {}
-    for anomaly in sorted(anomalies, key=lambda one: (one.source, one.finding.offset)):
+    for anomaly in sorted(anomalies, key=_reading_order):
         finding = anomaly.finding
         key = (anomaly.source, finding.cause)
         if finding.role is Role.BENIGN:
             announced[key] = finding.line_no
-        elif finding.role is Role.TEARDOWN and key in announced:
-            if finding.line_no - announced.pop(key) > _EXCUSED_LINES:
-                yield anomaly
-        else:
-            yield anomaly
+            if finding.cause in _RECOVERS:
+                standing = [one for one in standing if (one.source, one.finding.cause) != key]
+        elif not _excused(finding, key, announced):
+            standing.append(anomaly)
+    return standing
+
+
+def _reading_order(anomaly: Anomaly) -> tuple[str, int, bool]:
+    return anomaly.source, anomaly.finding.offset, anomaly.finding.role is not Role.BENIGN
+
+
+def _excused(finding: Finding, key: tuple[str, str], announced: dict[tuple[str, str], int]) -> bool:
+    if finding.role is not Role.TEARDOWN or key not in announced:
+        return False
+    said = announced[key] if finding.cause in _ALL_EXCUSED else announced.pop(key)
+    return finding.line_no - said <= _EXCUSED_LINES
 
 
 def _is_serious(finding: Finding) -> bool:

@@ -34,6 +34,7 @@ NCCL = seen(1, "nccl_timeout", CASCADE, REQUEUE)
 PYTHON = seen(2, "python_exception", TEARDOWN, STOP)
 CANCELLED = seen(0, "slurm_cancelled_by_user", TEARDOWN, STOP)
 TERMINATED = seen(0, "teardown", TEARDOWN, NONE)
+EXIT_CODE = seen(0, "app_error", TEARDOWN, STOP, kind=Kind.USER)
 SUMMARY = seen(1, "app_error", CASCADE, STOP)
 TIME_LIMIT = seen(9, "slurm_timelimit", ROOT, REQUEUE)
 LOST_GPU = seen(60, "gpu_lost", ROOT, EXCLUDE, facts={"node": "n3"})
@@ -61,7 +62,7 @@ def test_words_that_mean_nothing_give_no_verdict() -> None:
         ([PYTHON, seen(2, "network_external", TEARDOWN, REQUEUE)], "network_external"),
         ([PYTHON, seen(3, "network_external", TEARDOWN, REQUEUE)], "python_exception"),
         ([seen(1, "mpi_abort", CASCADE, STOP), PYTHON], "python_exception"),
-        ([seen(0, "app_error", TEARDOWN, STOP), seen(0, "hang", TEARDOWN, REQUEUE)], "hang"),
+        ([EXIT_CODE, seen(0, "hang", TEARDOWN, REQUEUE)], "hang"),
         ([seen(0, "abort", CASCADE, REQUEUE), NCCL], "nccl_timeout"),
         ([CANCELLED, SUMMARY], "app_error"),
         ([CANCELLED, TERMINATED], "slurm_cancelled_by_user"),
@@ -172,3 +173,25 @@ def test_of_two_findings_on_one_line_the_exception_as_such_is_the_lesser() -> No
     exception = seen(0, "python_exception", TEARDOWN, STOP, offset=10)
     assert classify([exception, weights]).finding == weights.finding
     assert classify([weights, exception]).finding == weights.finding
+
+
+def benign(cause: str, offset: int, line_no: int) -> Anomaly:
+    return seen(0, cause, Role.BENIGN, NONE, offset=offset, line_no=line_no)
+
+
+def test_all_tasks_that_srun_says_it_kills_are_excused() -> None:
+    killed = [seen(0, "oom_host", TEARDOWN, STOP, offset=n, line_no=n) for n in (5, 6, 7)]
+    assert classify([benign("oom_host", 4, 4), *killed]).cause is None
+    assert classify([*killed, benign("oom_host", 40, 40)]).cause == "oom_host"
+
+
+def test_a_server_that_answers_again_takes_back_that_it_was_away() -> None:
+    away = seen(0, "storage", ROOT, REQUEUE, offset=10, line_no=2)
+    assert classify([away, benign("storage", 90, 5)]).cause is None
+    again = seen(0, "storage", ROOT, REQUEUE, offset=200, line_no=9)
+    assert classify([away, benign("storage", 90, 5), again]).finding == again.finding
+
+
+def test_one_log_does_not_excuse_another() -> None:
+    away = seen(0, "storage", ROOT, REQUEUE, offset=10, source="other.log")
+    assert classify([away, benign("storage", 90, 5)]).cause == "storage"
