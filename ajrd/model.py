@@ -131,7 +131,11 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInfo:
-    """One running job step; ``std_out``/``std_err`` only from Slurm 25.05 on, else ""."""
+    """One running job step; ``std_out``/``std_err`` only from Slurm 25.05 on, else "".
+
+    ``patterns`` are absolute and stand for the files of several tasks or nodes (``%t``), of which
+    Slurm names the first one only.
+    """
 
     job_id: str
     step_id: str
@@ -141,6 +145,7 @@ class StepInfo:
     start_time: datetime | None = None
     std_out: str = ""
     std_err: str = ""
+    patterns: tuple[str, ...] = ()
     srun_host: str = ""
     srun_pid: int = 0
 

@@ -158,6 +158,7 @@ def _from_steps(search: _Search, steps: Sequence[StepInfo]) -> None:
         for path in (step.std_out, step.std_err):
             if path:
                 search.add(_absolute(search, path), LogOrigin.STEP)
+        _from_patterns(search, step, step.patterns)
 
 
 def _from_batch(search: _Search) -> None:
@@ -189,13 +190,15 @@ def _from_srun(search: _Search, steps: Sequence[StepInfo]) -> None:
         if step.srun_pid > 0 and is_this_host(step.srun_host):
             for path in files_written_by_srun(step.srun_pid, search.job.uid):
                 search.add(path, LogOrigin.STEP)
-            _from_srun_options(search, step)
+            patterns = patterns_of_srun(step.srun_pid, search.job.uid)
+            _from_patterns(search, step, patterns)
 
 
-def _from_srun_options(search: _Search, step: StepInfo) -> None:
+def _from_patterns(search: _Search, step: StepInfo, patterns: Sequence[str]) -> None:
+    """One file for each task or node of a step; srun or slurmstepd has opened them."""
     nodes = _expand_nodes(step.nodes)
     context = replace(search.context, step_id=step.step_id, nodes=nodes, tasks=step.tasks)
-    for pattern in patterns_of_srun(step.srun_pid, search.job.uid):
+    for pattern in patterns:
         for path in expand_step(pattern, context, search.limits.files + 1):
             search.add(path, LogOrigin.STEP)
 

@@ -8,9 +8,11 @@ here is pure; what cannot be understood raises ValueError, KeyError or TypeError
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from ajrd.model import HoldBy, JobInfo, StepInfo
@@ -111,9 +113,20 @@ def _step_from_json(record: Mapping[str, Any], job_id: str) -> StepInfo:
         start_time=_time_or_none(_set(record.get("time") or {}, "start")),
         std_out=record.get("stdout_expanded") or "",
         std_err=record.get("stderr_expanded") or record.get("stdout_expanded") or "",
+        patterns=tuple(_step_patterns(record)),
         srun_host=srun.get("host") or "",
         srun_pid=_set(srun, "pid"),
     )
+
+
+def _step_patterns(record: Mapping[str, Any]) -> Iterator[str]:
+    """Patterns that name tasks or nodes. A relative one begins where its expanded form does."""
+    for kind in ("stdout", "stderr"):
+        pattern, first = record.get(kind) or "", record.get(f"{kind}_expanded") or ""
+        if first and re.search(r"%\d*[tnN]", pattern):
+            levels = len(PurePosixPath(pattern).parts)
+            above = PurePosixPath(first).parents
+            yield str(above[min(levels, len(above)) - 1] / pattern)
 
 
 def with_admin_holds(jobs: list[JobInfo], held: set[tuple[int, int]]) -> list[JobInfo]:

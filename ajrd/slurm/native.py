@@ -10,6 +10,7 @@ it cannot do, or does otherwise than Slurm's own commands, goes through the comm
 - Empty text and text that is no UTF-8: it sends neither.
 - Exit codes from 128 on, from which it takes 128, and who holds a job that was requeued and
   held (see :func:`_is_doubtful`).
+- Steps: it does not show the pattern of files that each task has of its own.
 - ``JobInfo.dependency`` stays empty: it has only a part of it.
 """
 
@@ -99,15 +100,7 @@ class PyslurmSlurm:
 
     async def steps(self, job_id: str) -> list[StepInfo]:
         """The running steps of one job; none for a job that is pending, over or unknown."""
-        if not job_id.isdigit():
-            return await self._commands.steps(job_id)
-        try:
-            said = await self._ask(job_id, "steps", raw_id=int(job_id))
-        except SlurmRejected as error:
-            if error.code == Refusal.UNKNOWN_JOB:
-                return []
-            raise SlurmUnavailable(str(error)) from error
-        return _understood(job_id, lambda: [_step(step, job_id) for step in said])
+        return await self._commands.steps(job_id)
 
     async def requeue_hold(self, job_id: str) -> None:
         """Requeue and hold."""
@@ -271,22 +264,6 @@ def _job(said: Mapping[str, Any]) -> JobInfo:
 def _tasks(said: Mapping[str, Any]) -> str:
     """The task or tasks of a record of an array; pyslurm shows task 0 as no task at all."""
     return str(said["array_tasks_waiting"] or said["array_task_id"] or 0)
-
-
-def _step(said: Mapping[str, Any], job_id: str) -> StepInfo:
-    out = said["standard_output"] or ""
-    return StepInfo(
-        job_id=job_id,
-        step_id=str(said["id"]),
-        name=said["name"] or "",
-        nodes=",".join(said["allocated_nodes"] or ()),
-        tasks=said["ntasks"] or 1,
-        start_time=_time(said["start_time"]),
-        std_out=out,
-        std_err=said["standard_error"] or out,
-        srun_host=said["srun_host"] or "",
-        srun_pid=said["srun_process_id"] or 0,
-    )
 
 
 def _time(seconds: int | None) -> datetime | None:

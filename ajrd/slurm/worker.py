@@ -28,11 +28,6 @@ JOB_FIELDS = (
     "exit_code", "exit_code_signal", "working_directory", "standard_output", "standard_error",
     "comment", "admin_comment",
 )  # fmt: skip
-#: … of a step: attributes of ``pyslurm.JobStep``.
-STEP_FIELDS = (
-    "id", "name", "allocated_nodes", "ntasks", "start_time", "standard_output",
-    "standard_error", "srun_host", "srun_process_id",
-)  # fmt: skip
 #: … of the cluster: attributes of ``pyslurm.slurmctld.Config``.
 CLUSTER_FIELDS = ("cluster_name", "version", "job_requeue", "min_job_age")
 
@@ -62,10 +57,6 @@ def _job(api: Any, raw_id: int) -> dict[str, Any]:
     return record(api.Job.load(raw_id), JOB_FIELDS)
 
 
-def _steps(api: Any, raw_id: int) -> list[dict[str, Any]]:
-    return [record(step, STEP_FIELDS) for step in (api.Job.load(raw_id).steps or {}).values()]
-
-
 def _requeue(api: Any, raw_id: int, hold: bool) -> None:
     api.Job(raw_id).requeue(hold=hold)
 
@@ -86,7 +77,6 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "cluster": _cluster,
     "jobs": _jobs,
     "job": _job,
-    "steps": _steps,
     "requeue": _requeue,
     "update": _update,
     "hold": _hold,

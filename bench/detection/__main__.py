@@ -13,13 +13,14 @@ import json
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ajrd.detect.catalogue import Catalogue
 from ajrd.detect.engine import Engine, compile_engine
 from ajrd.offline import scan_stream
 from bench.detection.scores import Judged, Sample, f1_of, score
+from bench.healthy import chunk
 
 
 def main() -> int:
@@ -33,7 +34,9 @@ def main() -> int:
     if arguments.mistakes:
         _show_mistakes(judged)
     if arguments.healthy:
-        _show_healthy(arguments.healthy, engine)
+        _show_healthy("healthy logs", _healthy_logs(arguments.healthy), engine)
+    if arguments.generated:
+        _show_healthy("generated healthy logs", _generated(arguments.generated), engine)
     return 0
 
 
@@ -103,16 +106,22 @@ def _show_mistakes(judged: list[Judged]) -> None:
             print(f"    {'>' if number == sample.key_line else ' '} {line[:200]}")
 
 
-def _show_healthy(path: Path, engine: Engine) -> None:
+def _show_healthy(what: str, logs: Iterable[tuple[str, bytes]], engine: Engine) -> None:
     files = false = lines = 0
-    for name, data in _healthy_logs(path):
+    for name, data in logs:
         verdict = scan_stream(name, io.BytesIO(data), engine, lambda _finding: None)
         files, lines = files + 1, lines + data.count(b"\n")
         if verdict.cause is not None:
             false += 1
             shown = verdict.finding.text[:160] if verdict.finding else ""
             print(f"false verdict on {name}: {verdict.cause}: {shown}")
-    print(f"\nhealthy logs: {false} false verdicts on {files} logs, {lines} lines")
+    print(f"\n{what}: {false} false verdicts on {files} logs, {lines} lines")
+
+
+def _generated(megabytes: int) -> Iterator[tuple[str, bytes]]:
+    """Logs of 10 MB each, every one with other numbers (see :mod:`bench.healthy`)."""
+    for seed in range(megabytes // 10):
+        yield f"generated {seed}", chunk(10_000_000, seed)
 
 
 def _healthy_logs(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -131,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run detection", description=__doc__)
     parser.add_argument("corpus", type=Path, help="JSON lines")
     parser.add_argument("--healthy", type=Path, help="whole logs of runs that ended well")
+    parser.add_argument("--generated", type=int, metavar="MB", help="so much of made-up ones")
     parser.add_argument("--rules", action="append", default=[], type=Path, help="site rules")
     parser.add_argument("--half", type=Half, default="all", help="all, a or b")
     parser.add_argument("--mistakes", action="store_true", help="print what was judged wrong")

@@ -265,3 +265,22 @@ def test_an_unreachable_controller_is_no_refusal(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-x", "1;2", "1 2", "1_", "all", "1,2", "1\n", "١"])
 def test_only_a_job_id_is_a_job_id(text: str) -> None:
     assert not is_job_id(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first", "expected"),
+    [
+        ("logs/%j-%t.out", "/w/logs/6-0.out", ("/w/logs/%j-%t.out",)),
+        ("/data/%3n.out", "/data/000.out", ("/data/%3n.out",)),
+        ("%N", "/w/n1", ("/w/%N",)),
+        ("step.log", "/w/step.log", ()),
+        ("%j.log", "/w/6.log", ()),
+        ("", "", ()),
+    ],
+)
+def test_a_step_with_a_file_for_each_task_tells_its_pattern(
+    pattern: str, first: str, expected: tuple[str, ...]
+) -> None:
+    step = {"id": "6.0", "stdout": pattern, "stdout_expanded": first}
+    (seen,) = documents.steps_from_json(json.dumps({"steps": [step]}), "6")
+    assert seen.patterns == expected

@@ -25,12 +25,8 @@ class RPCError(Exception):
 class Text:
     def __get__(self, job, kind):
         return bytes([0x63, 0xe9]).decode()
-class Step:
-    def __getattr__(self, name):
-        return {"id": "batch", "allocated_nodes": ["n1"]}.get(name)
 class Job:
     name = Text()
-    steps = {"batch": Step()}
     def __init__(self, number):
         self.id = number
     def __getattr__(self, name):
@@ -59,8 +55,6 @@ def calls(tmp_path: Path) -> Calls:
 async def test_an_answer_survives_what_libslurm_prints(calls: Calls) -> None:
     job = await calls("7", "job", raw_id=7)
     assert (job["id"], job["name"]) == (7, "c\udce9")
-    (step,) = await calls("7", "steps", raw_id=7)
-    assert (step["id"], step["allocated_nodes"]) == ("batch", ["n1"])
     await calls.close()
 
 
