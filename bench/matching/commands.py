@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,18 +45,19 @@ def extended(pattern: str) -> str:
     return re.sub(r"\\d", "[0-9]", pattern.replace("(?:", "(")).replace("[[0-9]", "[0-9")
 
 
-def measure(argv: Sequence[str], env: Mapping[str, str], core: int) -> Run:
-    """Runs a command on one core, its output thrown away."""
+def measure(argv: Sequence[str], env: Mapping[str, str], core: int, limit: int) -> Run:
+    """Runs a command on one core, its output thrown away; killed after ``limit`` seconds of CPU."""
     began = os.times().elapsed
     pid = os.fork()
     if pid == 0:
         os.sched_setaffinity(0, {core})
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 -- no shell is wanted
     _, status, usage = os.wait4(pid, 0)
     wall = os.times().elapsed - began
-    if os.waitstatus_to_exitcode(status) not in (0, 1):
+    if os.waitstatus_to_exitcode(status) not in (0, 1, -signal.SIGKILL, -signal.SIGXCPU):
         raise RuntimeError(f"{argv[0]} failed")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

@@ -119,8 +119,8 @@ class Lab:
         for folder in layout.folders():
             folder.mkdir(parents=True, exist_ok=True)
         layout.conf.write_text(slurm_conf(layout, extra))
-        if slurm_version() >= CGROUP_DISABLED:
-            (self.root / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+        plugin = "disabled" if slurm_version() >= CGROUP_DISABLED else "cgroup/v1"
+        (self.root / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
         self._start_munge()
         if accounting:
             self._start_accounting(layout)

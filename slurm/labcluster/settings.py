@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: CgroupPlugin=disabled is known from here on; before, nothing reads cgroup.conf unasked.
+#: CgroupPlugin=disabled is known from here on. Before, slurmd looks for a plugin although nothing
+#: uses it, and only that for v1 starts where no cgroups are mounted (a container, a chroot).
 CGROUP_DISABLED = (23, 2)
 
 
