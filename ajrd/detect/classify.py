@@ -42,8 +42,8 @@ LAST_WORDS = frozenset(
 _EXCUSED_LINES = 60
 #: Causes of which one announcement excuses everything that follows: one kill, many tasks.
 _ALL_EXCUSED = frozenset({"oom_host"})
-#: Causes that pass: a server answers again, a licence is given after all.
-_RECOVERS = frozenset({"ib_network", "license_port", "storage"})
+#: Causes that pass: a link is up again, a server answers, a licence is given after all.
+_RECOVERS, _GRANTED = frozenset({"ib_network", "storage"}), frozenset({"license_port"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,7 @@ def _unexcused(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
 
     A benign line that announces ("Exception ignored in: ...", "srun: forcing job termination")
     excuses the teardown that follows it within ``_EXCUSED_LINES``: the next word of it, or all for
-    the causes in ``_ALL_EXCUSED``. One that says that it works again excuses what came before it,
-    for the causes in ``_RECOVERS``.
+    the causes in ``_ALL_EXCUSED``. One that says that it works again takes back what came before.
     """
     standing: list[Anomaly] = []
     announced: dict[tuple[str, str], int] = {}
@@ -127,11 +126,19 @@ def _unexcused(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
         key = (anomaly.source, finding.cause)
         if finding.role is Role.BENIGN:
             announced[key] = finding.line_no
-            if finding.cause in _RECOVERS:
-                standing = [one for one in standing if (one.source, one.finding.cause) != key]
+            standing = [one for one in standing if not _taken_back(one, key)]
         elif not _excused(finding, key, announced):
             standing.append(anomaly)
     return standing
+
+
+def _taken_back(anomaly: Anomaly, key: tuple[str, str]) -> bool:
+    """A server that answers again says nothing of an eviction before; a licence given, all."""
+    finding = anomaly.finding
+    if (anomaly.source, finding.cause) != key:
+        return False
+    teardown = finding.cause in _RECOVERS and finding.role is Role.TEARDOWN
+    return teardown or finding.cause in _GRANTED
 
 
 def _reading_order(anomaly: Anomaly) -> tuple[str, int, bool]:

@@ -186,10 +186,20 @@ def test_all_tasks_that_srun_says_it_kills_are_excused() -> None:
 
 
 def test_a_server_that_answers_again_takes_back_that_it_was_away() -> None:
-    away = seen(0, "storage", ROOT, REQUEUE, offset=10, line_no=2)
+    away = seen(0, "storage", TEARDOWN, REQUEUE, offset=10, line_no=2)
     assert classify([away, benign("storage", 90, 5)]).cause is None
-    again = seen(0, "storage", ROOT, REQUEUE, offset=200, line_no=9)
+    again = seen(0, "storage", TEARDOWN, REQUEUE, offset=200, line_no=99)
     assert classify([away, benign("storage", 90, 5), again]).finding == again.finding
+
+
+def test_a_server_that_answers_again_does_not_undo_an_eviction() -> None:
+    evicted = seen(0, "storage", ROOT, EXCLUDE, offset=10, line_no=2)
+    assert classify([evicted, benign("storage", 90, 5)]).cause == "storage"
+
+
+def test_a_licence_given_after_all_takes_back_the_refusal() -> None:
+    refused = seen(0, "license_port", ROOT, STOP, offset=10, line_no=2)
+    assert classify([refused, benign("license_port", 90, 5)]).cause is None
 
 
 def test_one_log_does_not_excuse_another() -> None:
