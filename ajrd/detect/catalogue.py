@@ -28,6 +28,7 @@ class Catalogue:
     rules: tuple[Rule, ...]
     progress: tuple[ProgressRule, ...]
     common_facts: tuple[str, ...] = ()
+    common_exclusions: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -51,7 +52,9 @@ class Catalogue:
     def digest(self) -> str:
         """A name for exactly this catalogue, whatever files it came from."""
         content = [_content(rule) for rule in self.every]
-        return hashlib.sha256(repr((content, self.common_facts)).encode()).hexdigest()
+        return hashlib.sha256(
+            repr((content, self.common_facts, self.common_exclusions)).encode()
+        ).hexdigest()
 
 
 def read_folder(folder: Path, cache: Path | None = None) -> list[RuleFile]:
@@ -69,10 +72,12 @@ def merge(folders: Iterable[Sequence[RuleFile]]) -> Catalogue:
     """Lays folder over folder."""
     rules: dict[str, AnyRule] = {}
     facts: dict[str, None] = {}
+    exclusions: dict[str, None] = {}
     for files in folders:
         for file in files:
             rules.update({rule.id: rule for rule in file.defined})
             facts.update(dict.fromkeys(file.common_facts))
+            exclusions.update(dict.fromkeys(file.common_exclusions))
         for unwanted in (unwanted for file in files for unwanted in file.disable):
             if rules.pop(unwanted.id, None) is None:
                 raise ConfigError(f"{unwanted.where}: there is no rule {unwanted.id!r} to disable")
@@ -80,6 +85,7 @@ def merge(folders: Iterable[Sequence[RuleFile]]) -> Catalogue:
         tuple(rule for rule in rules.values() if isinstance(rule, Rule)),
         tuple(rule for rule in rules.values() if isinstance(rule, ProgressRule)),
         tuple(facts),
+        tuple(exclusions),
     )
 
 

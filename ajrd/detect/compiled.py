@@ -30,13 +30,16 @@ class Hit:
 class CompiledRule:
     """One rule and its regular expressions."""
 
-    __slots__ = ("_any", "_facts", "_veto", "rule")
+    __slots__ = ("_any", "_facts", "_vetoes", "rule")
 
-    def __init__(self, rule: Rule, common_facts: Iterable[Regex] = ()) -> None:
+    def __init__(
+        self, rule: Rule, common_facts: Iterable[Regex] = (), common_veto: Regex | None = None
+    ) -> None:
         self.rule = rule
         self._any = compile_any((groupless(p), rule.sensitive) for p in rule.patterns)
-        vetoes = [(groupless(pattern), rule.sensitive) for pattern in rule.exclusions]
-        self._veto = compile_any(vetoes) if vetoes else None
+        own_veto = [(groupless(pattern), rule.sensitive) for pattern in rule.exclusions]
+        vetoes = (compile_any(own_veto) if own_veto else None, common_veto)
+        self._vetoes = [veto for veto in vetoes if veto is not None]
         named = [pattern for pattern in rule.patterns if "(?P<" in pattern]
         own = [check(p, sensitive=rule.sensitive, re2_only=True) for p in (*named, *rule.facts)]
         self._facts = (*own, *common_facts)
@@ -48,7 +51,7 @@ class CompiledRule:
         start = 0
         for piece in line.split(b"\r"):
             match = self._any.search(piece)
-            if match is not None and not (self._veto and self._veto.search(piece)):
+            if match is not None and not any(veto.search(piece) for veto in self._vetoes):
                 return Hit(start, start + len(piece), start + match.start())
             start += len(piece) + 1
         return None

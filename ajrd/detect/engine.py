@@ -62,16 +62,18 @@ class Ready:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.progress = CompiledProgress(catalogue.progress)
-        self._common: list[Regex] | None = None
+        self._common: tuple[list[Regex], Regex | None] | None = None
         self.rule = lru_cache(maxsize=None)(self._rule)
         self.finder = lru_cache(maxsize=64)(self._finder)
 
     def _rule(self, index: int) -> CompiledRule:
         """One rule."""
         if self._common is None:
-            patterns = self.catalogue.common_facts
-            self._common = [check(p, sensitive=False, re2_only=True) for p in patterns]
-        return CompiledRule(self.catalogue.rules[index], self._common)
+            patterns, vetoes = self.catalogue.common_facts, self.catalogue.common_exclusions
+            facts = [check(p, sensitive=False, re2_only=True) for p in patterns]
+            veto = compile_any((groupless(p), False) for p in vetoes) if vetoes else None
+            self._common = facts, veto
+        return CompiledRule(self.catalogue.rules[index], *self._common)
 
     def _finder(self, rules: frozenset[int]) -> Regex:
         """Finds the next line of a block of which one of the rules may speak."""

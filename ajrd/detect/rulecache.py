@@ -21,7 +21,7 @@ from ajrd.detect.rulefile import Disabled, RuleFile, parse
 from ajrd.model import Kind, Recovery, Role
 
 #: Changes with the form of what is kept.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def read_files(paths: Sequence[Path], cache: Path | None = None) -> list[RuleFile]:
@@ -49,6 +49,7 @@ def _file(values: dict[str, Any]) -> RuleFile:
         rules=tuple(_rule(each) for each in values["rules"]),
         progress=tuple(ProgressRule(**_tuples(each)) for each in values["progress"]),
         common_facts=tuple(values["common_facts"]),
+        common_exclusions=tuple(values["common_exclusions"]),
         disable=tuple(Disabled(**each) for each in values["disable"]),
     )
 

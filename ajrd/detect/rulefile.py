@@ -1,7 +1,8 @@
 """One YAML file of rules, read and checked: every complaint names file, line, rule and key.
 
-A file has up to four keys: ``rules`` and ``progress`` (lists), ``common_facts`` (patterns whose
-named groups are read from every line found), ``disable`` (ids of rules defined before it).
+A file has up to five keys: ``rules`` and ``progress`` (lists), ``common_facts`` (patterns whose
+named groups are read from every line found), ``common_exclusions`` (patterns of lines of which no
+rule speaks), ``disable`` (ids of rules defined before it).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ajrd.model import Kind, Recovery, Role
 
 _ID = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _CAUSE = re.compile(r"[a-z][a-z0-9_]*")
-_TOP = ("rules", "progress", "common_facts", "disable")
+_TOP = ("rules", "progress", "common_facts", "common_exclusions", "disable")
 _SHARED = ("id", "case", "safety", "source", "examples", "near_misses")
 _RULE = (*_SHARED, "kind", "cause", "role", "recovery", "patterns", "exclusions", "facts")
 _RULE_NEEDS = ("id", "kind", "cause", "role", "recovery", "patterns")
@@ -40,6 +41,7 @@ class RuleFile:
     rules: tuple[Rule, ...] = ()
     progress: tuple[ProgressRule, ...] = ()
     common_facts: tuple[str, ...] = ()
+    common_exclusions: tuple[str, ...] = ()
     disable: tuple[Disabled, ...] = ()
 
     @property
@@ -55,7 +57,8 @@ def parse(text: str, name: str) -> RuleFile:
     return RuleFile(
         rules=tuple(_rule(place) for place in _items(top, "rules")),
         progress=tuple(_progress(place) for place in _items(top, "progress")),
-        common_facts=tuple(_pattern(p, False, re2_only=True) for p in _items(top, "common_facts")),
+        common_facts=_patterns(top, "common_facts", False, re2_only=True),
+        common_exclusions=_patterns(top, "common_exclusions", False, re2_only=True),
         disable=tuple(_disabled(place) for place in _items(top, "disable")),
     )
 
