@@ -8,6 +8,7 @@ that of Russ Cox, "Regular Expression Matching with a Trigram Index" (2012).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import re._constants as sre  # type: ignore[import-not-found]
@@ -15,6 +16,7 @@ import re._parser as parser  # type: ignore[import-not-found]
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 #: A set of more texts, or a longer text, brings nothing.
@@ -149,4 +151,11 @@ def _rare(texts: Texts) -> bool:
 
 def _is_rare(text: str) -> bool:
     own = "".join(_EVERYDAY.sub("", text).split())
-    return len(own) >= _OWN and len("".join(text.split())) >= _RARE
+    long = len(own) >= _OWN and len("".join(text.split())) >= _RARE
+    return long and text not in _everyday_text()
+
+
+@functools.cache
+def _everyday_text() -> str:
+    """What healthy logs are full of (``ajrd/rules/everyday.txt``), in lower case."""
+    return (Path(__file__).resolve().parent.parent / "rules" / "everyday.txt").read_text().lower()
