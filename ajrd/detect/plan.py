@@ -14,7 +14,7 @@ from ajrd.detect.pattern import groupless
 from ajrd.detect.prefilter import required_texts
 
 #: Changes when the same catalogue gets other expressions.
-_FORMAT = 2
+_FORMAT = 4
 
 Plan = dict[Expression, list[int]]
 

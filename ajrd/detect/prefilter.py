@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: A set of more texts, or a longer text, brings nothing.
-_MOST, _LONGEST = 16, 40
+#: Texts that a piece of a pattern may stand for, characters of one, and texts for a whole pattern.
+_MOST, _LONGEST, _MOST_NEEDED = 40, 40, 48
 #: Characters of a text that is rare enough: in all, and of words that are not everyday ones.
-_RARE, _OWN = 8, 3
+_RARE, _OWN = 6, 3
 #: What healthy logs are full of: such a word alone makes no text rare.
 _EVERYDAY = re.compile(
     r"connection|exception|iteration|attention|warning|timeout|process|aborted|failed|killed|"
@@ -99,8 +99,9 @@ def _node(kind: Any, value: Any) -> _Known:
 
 
 def _branches(branches: list[_Known]) -> _Known:
-    exact = _union([known.exact for known in branches])
-    return _Known(exact, _union([_better(known.need, known.exact) for known in branches]))
+    exact = _union([known.exact for known in branches], _MOST)
+    needs = [_better(known.need, known.exact) for known in branches]
+    return _Known(exact, _union(needs, _MOST_NEEDED))
 
 
 def _one_of(members: list[tuple[Any, Any]]) -> _Known:
@@ -126,11 +127,11 @@ def _joined(heads: Texts, tails: Texts | None) -> Texts | None:
     return joined if max(map(len, joined)) <= _LONGEST else None
 
 
-def _union(sets: list[Texts | None]) -> Texts | None:
+def _union(sets: list[Texts | None], most: int) -> Texts | None:
     if any(texts is None for texts in sets):
         return None
     union = frozenset(itertools.chain.from_iterable(texts for texts in sets if texts))
-    return union if len(union) <= _MOST else None
+    return union if len(union) <= most else None
 
 
 def _better(first: Texts | None, second: Texts | None) -> Texts | None:
