@@ -24,10 +24,10 @@ from bench.matching.commands import Run, commands, measure
 
 _CHUNK = 16 * 1024 * 1024
 DENSITIES = (0.0, 1e-6, 1e-3, 1e-1)
-#: Seconds for one run.
-LIMIT = 60
 #: Programs that read a part of the log, once.
 SLOW = frozenset({"GNU grep"})
+#: Seconds of CPU for one run.
+LIMIT, SLOW_LIMIT = 600, 60
 
 
 def main() -> int:
@@ -101,7 +101,8 @@ def _compare(
         for name, argv in programs.items():
             if number == 0 or name not in SLOW:
                 one = measured[name]
-                one.runs.append(measure([*argv, str(one.log)], env, core, LIMIT))
+                limit = SLOW_LIMIT if name in SLOW else LIMIT
+                one.runs.append(measure([*argv, str(one.log)], env, core, limit))
 
 
 def _show(density: float, measured: dict[str, _Measured]) -> None:
