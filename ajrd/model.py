@@ -233,7 +233,10 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What broke first in an attempt, by all its evidence; ``cause`` None: nothing is wrong."""
+    """What broke first in an attempt, by all its evidence; ``cause`` None: nothing is wrong.
+
+    ``facts`` are those of the deciding finding, completed by others of the same cause.
+    """
 
     kind: Kind | None
     cause: str | None
@@ -241,6 +244,7 @@ class Verdict:
     reason: str
     finding: Finding | None = None
     nodes: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 class ResumeMode(StrEnum):

@@ -73,8 +73,8 @@ def _verdict(verdict: Verdict, finding: Finding) -> Iterator[str]:
     nodes = f" ({', '.join(verdict.nodes)})" if verdict.nodes else ""
     yield f"  advice  {_ADVICE[verdict.recovery]}{nodes}"
     yield f"  why     {verdict.reason}"
-    if finding.facts:
-        yield "  facts   " + ", ".join(f"{key} {value}" for key, value in finding.facts.items())
+    if verdict.facts:
+        yield "  facts   " + ", ".join(f"{key} {value}" for key, value in verdict.facts.items())
     width = len(str(finding.line_no + len(finding.after)))
     first = finding.line_no - len(finding.before)
     lines = (*finding.before, finding.text, *finding.after)

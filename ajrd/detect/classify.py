@@ -109,6 +109,7 @@ def classify(anomalies: Sequence[Anomaly]) -> Verdict:
         reason=f"{_GRADES[_grade(finding)].basis} ({_place(finding)})",
         finding=finding,
         nodes=tuple(dict.fromkeys(_nodes(serious, finding))),
+        facts=_facts(serious, finding),
     )
 
 
@@ -172,6 +173,15 @@ def _order(anomaly: Anomaly) -> tuple[int, datetime, str, int, bool]:
 
 def _place(finding: Finding) -> str:
     return f"rule {finding.rule}, line {finding.line_no}" if finding.line_no else finding.text
+
+
+def _facts(anomalies: Iterable[Anomaly], chosen: Finding) -> dict[str, str]:
+    """What the deciding line says, completed by what others of its cause say, nearest first."""
+    facts = dict(chosen.facts)
+    for finding in (anomaly.finding for anomaly in sorted(anomalies, key=_order)):
+        if finding.cause == chosen.cause:
+            facts = dict(finding.facts) | facts
+    return facts
 
 
 def _nodes(anomalies: Iterable[Anomaly], chosen: Finding) -> Iterator[str]:

@@ -205,3 +205,11 @@ def test_a_licence_given_after_all_takes_back_the_refusal() -> None:
 def test_one_log_does_not_excuse_another() -> None:
     away = seen(0, "storage", ROOT, REQUEUE, offset=10, source="other.log")
     assert classify([away, benign("storage", 90, 5)]).cause == "storage"
+
+
+def test_facts_of_the_same_cause_complete_each_other() -> None:
+    first = seen(0, "xid", ROOT, EXCLUDE, facts={"xid": "79", "pci": "0000:3b:00"})
+    later = seen(1, "xid", ROOT, EXCLUDE, facts={"xid": "154", "node": "n3"}, offset=90)
+    other = seen(1, "segfault", ROOT, REQUEUE, facts={"rank": "3"})
+    facts = classify([later, other, first]).facts
+    assert facts == {"xid": "79", "pci": "0000:3b:00", "node": "n3"}
