@@ -21,7 +21,7 @@ UNKNOWN, USAGE, UNREACHABLE = 1, 2, 3
 _COMMANDS = {
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
-    "rules": ("ajrd.cli.rules", "rules", "Check, list and show the rules of the catalogue."),
+    "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
     "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),
     "status": ("ajrd.cli.status", "status", "Show a job: attempts, anomalies, decisions."),

@@ -1,8 +1,9 @@
-"""``ajrd rules``: check, list and show the rules of the catalogue."""
+"""``ajrd rules``: check, list, show and try the rules of the catalogue."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import click
 
 from ajrd.cli.rulesource import RULES_OPTION, catalogue
 from ajrd.cli.table import columns
+from ajrd.detect.compiled import CompiledRule
 from ajrd.detect.rule import AnyRule, Rule
+from ajrd.detect.shown import clean
+from ajrd.text import printable
 
 
 @click.group()
 def rules() -> None:
-    """Check, list and show the rules of the catalogue."""
+    """Check, list, show and try the rules of the catalogue."""
 
 
 @rules.command()
@@ -44,6 +48,46 @@ def list_rules(noheader: bool, rules: tuple[Path, ...]) -> None:
     lines = columns(("RULE", "KIND", "CAUSE", "ROLE", "RECOVERY"), rows)
     for line in lines[1:] if noheader else lines:
         click.echo(line)
+
+
+@rules.command()
+@click.argument("lines", nargs=-1, required=True, metavar="LINE...")
+@RULES_OPTION
+def test(lines: tuple[str, ...], rules: tuple[Path, ...]) -> None:
+    """Say which rules speak of each LINE of a log, and which are held back by an exclusion.
+
+    ``-`` reads lines from standard input. Exit status 1 if no rule speaks of any of them.
+    """
+    from ajrd.detect.engine import compile_engine
+
+    ready = compile_engine(catalogue(rules)).ready
+    spoken = False
+    for line in _lines(lines):
+        click.echo(printable(line))
+        for index in range(len(ready.catalogue.rules)):
+            said = told(ready.rule(index), line.encode("utf-8", "surrogateescape"))
+            spoken = spoken or (said is not None and said[1])
+            if said is not None:
+                click.echo(f"  {said[0]}")
+    sys.exit(0 if spoken else 1)
+
+
+def _lines(given: tuple[str, ...]) -> Iterator[str]:
+    for line in given:
+        if line == "-":
+            yield from (each.rstrip("\n") for each in sys.stdin)
+        else:
+            yield line
+
+
+def told(compiled: CompiledRule, line: bytes) -> tuple[str, bool] | None:
+    """What a rule has to say of a line, and whether it speaks; None if it says nothing."""
+    rule, hit = compiled.rule, compiled.hit(line)
+    if hit is None:
+        return (f"{rule.id}: excluded", False) if compiled.matches(line) else None
+    facts = compiled.facts(line[hit.start : hit.end])
+    read = "".join(f", {name} {clean(value)}" for name, value in facts.items())
+    return f"{rule.id}: {rule.kind} {rule.cause}, {rule.role}, {rule.recovery}{read}", True
 
 
 @rules.command()

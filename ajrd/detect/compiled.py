@@ -56,6 +56,10 @@ class CompiledRule:
             start += len(piece) + 1
         return None
 
+    def matches(self, line: bytes) -> bool:
+        """Does a pattern match, whatever the exclusions say?"""
+        return self._any.search(line) is not None
+
     def facts(self, piece: bytes) -> dict[str, bytes]:
         """What the named groups say; of several patterns that give a name the first counts."""
         return read_facts(self._facts, piece)

@@ -200,3 +200,12 @@ def test_what_rules_show_prints_is_a_rule_file(tmp_path: Path) -> None:
 
 def test_an_unknown_rule_cannot_be_shown() -> None:
     assert rules_cli("show", "no.such").exit_code == os.EX_OK + 1
+
+
+def test_rules_test_says_who_speaks_of_a_line_and_who_is_held_back() -> None:
+    result = rules_cli("test", CRASH.strip())
+    assert result.exit_code == 0
+    assert "  crash.segfault: CRASH segfault, root, requeue, rank 0" in result.stdout
+    held = rules_cli("test", "this may end in a Segmentation fault (core dumped)")
+    assert "  crash.segfault: excluded" in held.stdout
+    assert rules_cli("test", "all is well").exit_code == 1
