@@ -63,7 +63,8 @@ def _outcome(decision: DecisionRecord) -> str:
 
 def _details(history: AttemptHistory) -> Iterator[str]:
     found, decision = history.deciding(), history.decision
-    if found or decision or history.sources:
+    log_note = history.attempt.log_note
+    if found or decision or history.sources or log_note:
         yield ""
         yield f"Attempt {history.attempt.idx}"
     if decision:
@@ -76,6 +77,8 @@ def _details(history: AttemptHistory) -> Iterator[str]:
         yield printable(f"  action    {_action(action)}")
     for source in history.sources:
         yield printable(f"  log       {source.path} ({source.line_no} lines read)")
+    if log_note:
+        yield printable(f"  logs      {log_note}")
 
 
 def _evidence(record: AnomalyRecord, total: int) -> Iterator[str]:

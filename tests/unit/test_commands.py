@@ -16,6 +16,7 @@ from ajrd.store.records import DecisionRecord
 from ajrd.store.store import Store
 from tests.unit.samples import anomaly, at, job
 
+UNREAD = "cannot read /srv/evil\x1b[2J.out: permission denied"
 HOSTILE = "evil\x1b[2J\u202ename\nJob 8"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,6 +44,7 @@ async def fill(url: str) -> None:
         closed_at=at(9),
     )
     await store.write_decision(decision, record, attempt, ())
+    await store.note_logs(attempt.id, UNREAD)
     await store.close()
 
 
@@ -72,6 +74,12 @@ def test_status_shows_attempt_evidence_decision_and_outcome(ajrd: Run) -> None:
     assert "CRASH segfault" in done.stdout
     assert "converged: successor_started" in done.stdout
     assert "> Rank0: (1) segmentation fault" in done.stdout
+
+
+def test_status_tells_what_of_the_logs_could_not_be_read(ajrd: Run) -> None:
+    shown = ajrd("status", "7").stdout
+    assert "logs      cannot read /srv/evil" in shown
+    assert ".out: permission denied" in shown
 
 
 @pytest.mark.parametrize("argv", [("status", "7"), ("list",)])
