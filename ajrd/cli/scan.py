@@ -20,8 +20,6 @@ from ajrd.text import printable
 #: A file that is scanned in the blink of an eye needs no progress bar, bytes.
 _BAR_FROM = 256 * 1024 * 1024
 
-Scan = Callable[[str, Engine], None]
-
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)

@@ -46,7 +46,7 @@ class CompiledRule:
 
     def hit(self, line: bytes) -> Hit | None:
         """The first piece of the line (without its newline) that the rule speaks of."""
-        if self._any.search(line) is None:
+        if not self.matches(line):
             return None
         start = 0
         for piece in line.split(b"\r"):

@@ -55,15 +55,12 @@ def required_texts(pattern: str, *, sensitive: bool) -> Texts | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             known = _sequence(parser.parse(pattern))
-    except (re_error, FutureWarning, RecursionError):
+    except (re.error, FutureWarning, RecursionError):
         return None
     texts = _better(known.need, known.exact)
     if texts is None or not _rare(texts):
         return None
     return texts if sensitive else frozenset(text.lower() for text in texts)
-
-
-re_error = parser.error
 
 
 def _sequence(nodes: Iterable[tuple[Any, Any]]) -> _Known:

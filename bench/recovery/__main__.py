@@ -8,7 +8,6 @@ verification job after the other.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import threading
@@ -66,7 +65,7 @@ def _measure(lab: Lab, folder: Path, runs: int) -> int:
 def _recover(lab: Lab, service: Service, work: Path) -> Stages:
     script = work / "verification.sh"
     script.write_text(JOB.read_text().replace("sleep 30", "sleep 1"))
-    job_id = _submit(lab, script)
+    job_id = lab.submit(script)
     stages, deadline = Stages(), time.monotonic() + 60
     Watcher(lab.env, work, job_id).watch(stages, CRASH, lambda: time.monotonic() > deadline)
     lab.command("scancel", job_id)
@@ -84,7 +83,7 @@ class Plain:
         self._hold = hold
         script = folder / "plain.sh"
         script.write_text("#!/bin/bash\nsleep 1000\n")
-        self._job = _submit(lab, script)
+        self._job = lab.submit(script)
         self._watcher = Watcher(lab.env, folder, self._job)
         self.took = float("nan")
 
@@ -110,12 +109,6 @@ class Plain:
                 return True
             time.sleep(0.25)
         return False
-
-
-def _submit(lab: Lab, script: Path) -> str:
-    argv = ["sbatch", "--parsable", f"--chdir={script.parent}", str(script)]
-    done = subprocess.run(argv, env=lab.env, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def _show_stages(recoveries: list[Stages]) -> None:

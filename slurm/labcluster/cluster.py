@@ -75,6 +75,10 @@ class Lab:
             raise LabError(f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
+    def submit(self, script: Path) -> str:
+        """The id of a job that runs in the folder of its script; raises LabError."""
+        return self.command("sbatch", "--parsable", f"--chdir={script.parent}", str(script)).strip()
+
     def daemon(self, name: str) -> Daemon:
         """A daemon by its name: munged, slurmctld, n1, …, mariadbd, slurmdbd."""
         for daemon in self.daemons:

@@ -66,7 +66,7 @@ def _run_job(console: Console, lab: Lab, service: Service, work: Path, *, full: 
     script = work / "verification.sh"
     script.write_text(JOB.read_text() if full else _quick(JOB.read_text()))
     submitted = datetime.now(UTC)
-    job_id = _submit(lab, script)
+    job_id = lab.submit(script)
     console.print(_line(0.0, f"job {job_id} submitted: {script}", "bold"))
     stages = Stages()
     ended = threading.Event()
@@ -108,20 +108,6 @@ def _over(history: JobHistory) -> bool:
     decisions = [attempt.decision for attempt in history.attempts]
     closed = [d for d in decisions if d is not None and d.state is not DecisionState.OPEN]
     return len(closed) == 2 and history.attempts[-1].attempt.ended_at is not None
-
-
-def _submit(lab: Lab, script: Path) -> str:
-    done = subprocess.run(
-        ["sbatch", "--parsable", str(script)],
-        env=lab.env,
-        cwd=script.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(f"sbatch: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 def _quick(script: str) -> str:
