@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ajrd.errors import ConfigError
 
@@ -74,6 +74,18 @@ class RecoverySection(_Section):
         default=1.0, description="how much later progress in another log must be to veto, seconds"
     )
     hold_limit: Seconds = Field(default=120.0, description="longest time a job stays held, seconds")
+    no_progress_limit: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=2,
+        description="attempts in a row that may fail by one cause without getting further; 0: any",
+    )
+    store_grace: Annotated[float, Field(ge=0, le=86400)] = Field(
+        default=60.0, description="how long a decision waits for a database that is away, seconds"
+    )
+    lease: Annotated[float, Field(ge=2, le=3600)] | None = Field(
+        default=None,
+        description="after how long another head node may take over, seconds;"
+        " default: slurm.timeout + 10",
+    )
 
 
 class LogsSection(_Section):
@@ -119,6 +131,16 @@ class Config(_Section):
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
 
+    @model_validator(mode="after")
+    def _lease_outlasts_a_command(self) -> Config:
+        """Within a lease there must be time to begin commands and to see them end."""
+        lease, least = self.recovery.lease, self.slurm.timeout + 3
+        if lease is not None and lease < least:
+            raise ValueError(
+                f"recovery.lease ({lease:g} s) must be at least slurm.timeout + 3 s ({least:g} s)"
+            )
+        return self
+
 
 def load(path: Path) -> Config:
     """Reads and checks a file; raises :class:`~ajrd.errors.ConfigError` with every fault."""
@@ -161,7 +183,7 @@ def _complaints(error: ValidationError, node: yaml.Node | None, name: str) -> It
         key = ".".join(str(part) for part in fault["loc"])
         line = _line_of(node, fault["loc"])
         said = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        yield f"{name}:{line}: {key}: {said}"
+        yield f"{name}:{line}: {key}: {said}" if key else f"{name}: {said}"
 
 
 def _line_of(node: yaml.Node | None, loc: Sequence[int | str]) -> int:

@@ -29,3 +29,7 @@ class SlurmRejected(AjrdError):
 
 class StoreUnavailable(AjrdError):
     """The database did not answer or did not commit; nothing of the transaction is kept."""
+
+
+class NotLeader(AjrdError):
+    """Another ajrd has taken the lease: this one may neither write nor act any more."""

@@ -30,9 +30,16 @@ def recovery_settings(config: Config) -> Settings:
         settle=recovery.settle,
         progress_lag=recovery.progress_lag,
         hold_limit=recovery.hold_limit,
+        store_grace=recovery.store_grace,
+        no_progress_limit=recovery.no_progress_limit,
         site=site_of(config),
         limits=limits_of(config),
     )
+
+
+def lease_seconds(config: Config) -> float:
+    """How long a lease lasts that is not renewed."""
+    return config.recovery.lease or config.slurm.timeout + 10
 
 
 def sqlite_path(config: Config) -> Path:

@@ -76,11 +76,17 @@ class ActionRecord:
     intended_at: datetime
     claimed_at: datetime | None
     finished_at: datetime | None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """What should happen to one attempt, and where it stands."""
+    """What should happen to one attempt, and where it stands.
+
+    ``used`` counts the requeues of the job by ajrd, this one included; ``start_delay`` (s) is how
+    long the successor's start is put off; ``epoch`` is that of the lease under which it was made;
+    ``degraded``: it was carried out while the database was away.
+    """
 
     id: int
     attempt: int
@@ -95,6 +101,11 @@ class DecisionRecord:
     hold_deadline: datetime | None
     created_at: datetime
     closed_at: datetime | None
+    used: int = 0
+    start_delay: float = 0.0
+    epoch: int = 0
+    degraded: bool = False
+    cause: str = ""
     actions: tuple[ActionRecord, ...] = field(default=())
 
 
