@@ -346,20 +346,22 @@ class Recovery:
         self._tasks.create_task(work, name=name)
 
     async def _drive_to_end(self, run: Run, watched: Watched | None) -> None:
-        try:
-            await self._driver.drive(run)
-        finally:
-            self._driving.discard(run.attempt.id)
-            if watched is not None:
-                watched.driving = False
-            self._wake.set()
-        if run.notebook is not None and watched is not None:
+        await self._driver.drive(run)
+        self._driven(run, watched)
+
+    def _driven(self, run: Run, watched: Watched | None) -> None:
+        """A decision is over; one that was ended in memory waits there to be written."""
+        self._driving.discard(run.attempt.id)
+        self._wake.set()
+        if watched is None:
+            return
+        watched.driving = False
+        if run.notebook is not None:
             self._keep(run.notebook, watched, run.attempt)
 
     def _keep(self, note: Notebook, watched: Watched, attempt: AttemptRecord) -> None:
-        """A decision of the store that was ended in memory waits there to be written."""
         for chapter in watched.chapters:
-            if chapter.attempt.id == attempt.id:
+            if chapter.attempt.idx == attempt.idx:
                 chapter.notebook = note
                 return
         watched.chapters.insert(0, Chapter(attempt, notebook=note, decided=True, drained=True))
