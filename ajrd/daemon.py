@@ -29,7 +29,7 @@ from ajrd.logwatch import LogWatch
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import lease_seconds, recovery_settings, sqlite_path, store_url
+from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.store import Store
@@ -68,11 +68,11 @@ class Service:
         config = self._config
         journal.configure(config.logging)
         async with AsyncExitStack() as stack:
-            alone = config.database.url.startswith("sqlite:")
-            if alone:
-                stack.enter_context(_only_one(sqlite_path(config)))
+            embedded = sqlite_path(config)
+            if embedded is not None:
+                stack.enter_context(_only_one(embedded))
             self._judgement = Judgement(config.rules_dirs)
-            store = await Store.open(store_url(config), self._clock())
+            store = await Store.open(config.database.address(), self._clock())
             stack.push_async_callback(store.close)
             slurm = await connect(
                 conf=config.slurm.conf,
@@ -81,10 +81,10 @@ class Service:
                 prefer=config.slurm.backend.value,
             )
             stack.push_async_callback(slurm.close)
-            await self._serve(store, slurm, alone)
+            await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
 
-    async def _serve(self, store: Store, slurm: Slurm, alone: bool) -> None:
+    async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
