@@ -17,7 +17,6 @@ from ClusterShell.NodeSet import NodeSet
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import ActionState, DecisionState, Directive, JobInfo, ResumeMode, Step, Verb
-from ajrd.policy.admin_comment import Mark, with_mark
 from ajrd.policy.directive import Limits, parse_directive
 from ajrd.recovery.chain import next_in_chain
 from ajrd.recovery.sequence import (
@@ -27,11 +26,11 @@ from ajrd.recovery.sequence import (
     Outcome,
     Situation,
     Wait,
-    earliest_start,
     next_move,
 )
 from ajrd.recovery.settings import Clock, no_checkpoint
-from ajrd.slurm.base import JobUpdate, Refusal, Slurm
+from ajrd.slurm.admin_comment import Mark, with_mark
+from ajrd.slurm.base import JobUpdate, Refusal, Slurm, earliest_start
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
 

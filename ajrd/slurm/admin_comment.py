@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-_MARK = re.compile(r"\[ajrd a(\d+) hold<(\d+) ([^\[\]]*)\]")
+#: Numbers of other lengths are no mark of ajrd's, and no time that Python knows.
+_MARK = re.compile(r"\[ajrd a(\d{1,9}) hold<(\d{1,11}) ([^\[\]]*)\]", re.ASCII)
 _UNSAFE = re.compile(r"[^\x20-\x7e]|[\[\]\"']")
 MAX_REASON = 200
 #: The longest comment that Slurm takes at a submission, bytes (slurmctld.h, MAX_COMMENT_LEN).
