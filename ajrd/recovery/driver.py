@@ -26,7 +26,6 @@ from ClusterShell.NodeSet import NodeSet
 from ajrd.clock import ticks
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import ActionState, DecisionState, Directive, JobInfo, ResumeMode, Step, Verb
-from ajrd.policy.admin_comment import Mark, read_mark, with_mark
 from ajrd.policy.directive import parse_directive
 from ajrd.recovery.chain import next_in_chain
 from ajrd.recovery.leadership import Leads
@@ -43,6 +42,7 @@ from ajrd.recovery.sequence import (
     successor_start,
 )
 from ajrd.recovery.settings import Clock, Settings, no_checkpoint
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Refusal, Slurm
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store

@@ -14,13 +14,13 @@ import structlog
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import Directive, JobInfo
-from ajrd.policy.admin_comment import Mark, read_mark, with_mark
 from ajrd.policy.directive import KEY, NotManaged, parse_directive
 from ajrd.policy.eligibility import standing
 from ajrd.policy.evidence import Pulse
 from ajrd.recovery import tracking
 from ajrd.recovery.settings import Clock, Logs, Settings
 from ajrd.recovery.watched import Chapter, Watched
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Slurm
 from ajrd.store.records import AttemptRecord, JobRecord
 from ajrd.store.store import Store

@@ -17,7 +17,7 @@ import structlog
 
 from ajrd.errors import SlurmUnavailable, StoreUnavailable
 from ajrd.model import Anomaly, DecisionState, Directive, Verb, Verdict
-from ajrd.policy.admin_comment import read_mark
+from ajrd.slurm.admin_comment import read_mark
 from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
 from ajrd.policy.evidence import Pulse, Ripeness, weigh

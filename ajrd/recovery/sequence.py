@@ -43,6 +43,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ajrd.model import DecisionState, HoldBy, JobInfo, JobState, Step, Verb
+from ajrd.slurm.base import earliest_start
 
 
 class Outcome(StrEnum):
@@ -204,11 +205,6 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if timedelta(0) < start - now.now <= CLOCKS_AGREE:
         return Wait("for the second of the kill to pass", start)
     return Do(Step.UPDATE)
-
-
-def earliest_start(job: JobInfo) -> datetime:
-    """When the successor of a requeued job may start, on the controller's clock."""
-    return job.submit_time.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def successor_start(job: JobInfo, delay: float) -> datetime:

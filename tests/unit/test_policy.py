@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajrd.model import HoldBy, JobInfo, JobState, Recovery, ResumeMode, Role, Verb
-from ajrd.policy.admin_comment import Mark, read_mark, with_mark
 from ajrd.policy.decide import Case, decide
 from ajrd.policy.eligibility import Site, refusal, standing
 from ajrd.policy.evidence import Pulse, weigh
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from tests.unit.samples import anomaly, at, directive, job, verdict
 
 ACT = Site(act=True)

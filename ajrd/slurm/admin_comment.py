@@ -15,7 +15,10 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-_MARK = re.compile(r"\[ajrd a(\d+) n(\d+) hold<(\d+) by (\S+) ([^\[\]]*)\]")
+#: Numbers of other lengths are no mark of ajrd's, and no time that Python knows.
+_MARK = re.compile(
+    r"\[ajrd a(\d{1,9}) n(\d{1,9}) hold<(\d{1,11}) by (\S{1,32}) ([^\[\]]*)\]", re.ASCII
+)
 _UNSAFE = re.compile(r"[^\x20-\x7e]|[\[\]\"']")
 MAX_REASON = 200
 #: The longest comment that Slurm takes at a submission, bytes (slurmctld.h, MAX_COMMENT_LEN).
