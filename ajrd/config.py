@@ -86,6 +86,10 @@ class RecoverySection(_Section):
         default=2,
         description="attempts in a row that may fail by one cause without getting further; 0: any",
     )
+    backoff: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=15.0,
+        description="how long a job is put off, at first, whose attempts fail at once, seconds",
+    )
     store_grace: Annotated[float, Field(ge=0, le=86400)] = Field(
         default=60.0, description="how long a decision waits for a database that is away, seconds"
     )

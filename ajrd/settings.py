@@ -32,6 +32,7 @@ def recovery_settings(config: Config) -> Settings:
         hold_limit=recovery.hold_limit,
         store_grace=recovery.store_grace,
         no_progress_limit=recovery.no_progress_limit,
+        backoff=recovery.backoff,
         site=site_of(config),
         limits=limits_of(config),
     )

@@ -36,7 +36,8 @@ class Case:
 
     ``used`` counts the requeues of this job that ajrd has already begun; restarts that
     happened before ajrd knew the job count as used, for nobody can say whose they were.
-    ``attempts`` are all of the job in their order, the one to decide on last.
+    ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
+    how long a job is first put off whose attempts fail at once.
     """
 
     job: JobInfo
@@ -46,6 +47,7 @@ class Case:
     site: Site
     attempts: Sequence[Past] = ()
     no_progress_limit: int = 0
+    backoff: float = 0.0
 
 
 def decide(case: Case) -> Plan:
@@ -72,7 +74,7 @@ def decide(case: Case) -> Plan:
 
 def _requeue(case: Case, cause: str) -> Plan:
     used = case.used + 1
-    delay = backoff.delay([attempt.seconds for attempt in case.attempts])
+    delay = backoff.delay([attempt.seconds for attempt in case.attempts], case.backoff)
     later = f", {delay:.0f} s later: it fails quickly" if delay else ""
     reason = f"{cause}: requeue {used} of {case.directive.max_requeue_times}{later}"
     return Plan(Verb.REQUEUE, "requeue", reason, _exclude(case), used, delay)

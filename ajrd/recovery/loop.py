@@ -17,7 +17,6 @@ import structlog
 
 from ajrd.errors import SlurmUnavailable, StoreUnavailable
 from ajrd.model import Anomaly, DecisionState, Directive, Verb, Verdict
-from ajrd.slurm.admin_comment import read_mark
 from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
@@ -31,6 +30,7 @@ from ajrd.recovery.notebook import Notebook
 from ajrd.recovery.sequence import STEPS, Outcome
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
 from ajrd.recovery.watched import Chapter, Watched
+from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
 from ajrd.store.records import (
     AnomalyRecord,
@@ -300,6 +300,7 @@ class Recovery:
             site=self._settings.site,
             attempts=past,
             no_progress_limit=self._settings.no_progress_limit,
+            backoff=self._settings.backoff,
         )
         return decide(case)
 

@@ -22,7 +22,8 @@ class Settings:
     ``hold_limit`` is how long a job may at most stay held by ajrd, ``store_grace`` how long a
     decision waits for a database that is away, ``contest`` how long a name stands in AdminComment
     before ajrd kills without the database. ``no_progress_limit``: so many attempts in a row may
-    fail by one cause without getting further (0: any number).
+    fail by one cause without getting further (0: any number). ``backoff`` is how long a job is
+    first put off whose attempts fail at once.
     """
 
     poll: float = 1.0
@@ -33,6 +34,7 @@ class Settings:
     store_grace: float = 60.0
     contest: float = 2.0
     no_progress_limit: int = 2
+    backoff: float = 15.0
     site: Site = field(default_factory=Site)
     limits: Limits = field(default_factory=Limits)
 

@@ -47,10 +47,12 @@ async def make_row(db: AsyncConnection) -> None:
     )  # fmt: skip
 
 
-async def take(db: AsyncConnection, holder: str, host: str, pid: int, ttl: float) -> int | None:
-    """The new epoch; None if somebody else holds the lease."""
+async def take(
+    db: AsyncConnection, holder: str, host: str, pid: int, ttl: float, dead: str | None = None
+) -> int | None:
+    """The new epoch; None if somebody else than ``dead`` holds the lease."""
     now = _now(db)
-    free = or_(leases.c.holder.in_(["", holder]), leases.c.expires_at <= now)
+    free = or_(leases.c.holder.in_(["", holder, dead or ""]), leases.c.expires_at <= now)
     values: dict[str, Any] = {
         "holder": holder,
         "host": host,

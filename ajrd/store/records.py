@@ -143,13 +143,15 @@ class Failure:
     """How far an attempt got and what ended it: "the same again" is told from these.
 
     ``cause`` is that of its decision, "" if there is none; ``progress_step`` the furthest step
-    that its logs told, ``progressed`` whether they told of any progress at all.
+    that its logs told, ``progressed`` whether they told of any progress at all, ``excluded``
+    whether its successor was kept away from nodes.
     """
 
     idx: int
     cause: str
     progress_step: int | None
     progressed: bool
+    excluded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

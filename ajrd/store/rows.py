@@ -57,7 +57,7 @@ _TIMES = (
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, _time),
     **dict.fromkeys(("before", "after", "facts"), _json),
-    **dict.fromkeys(("managed", "closed", "degraded", "progressed"), bool),
+    **dict.fromkeys(("managed", "closed", "degraded", "progressed", "excluded"), bool),
     **dict.fromkeys(("path", "source"), path_again),
     **dict.fromkeys(("device", "inode"), unsigned),
 }

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import ActionState, Anomaly, DecisionState, Progress, ReadPosition, Step
-from ajrd.store import lease, migrate, pruning, queries, rows
+from ajrd.store import lease, migrate, notes, pruning, queries, rows
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
 from ajrd.store.records import (
@@ -103,13 +103,23 @@ class Store:
         """The epoch of the lease that was taken last; 0 if none was."""
         return self._lease.epoch if self._lease else 0
 
-    async def acquire_lease(self, holder: str, host: str, pid: int, ttl: float) -> int | None:
-        """Takes the lease for ``ttl`` seconds if it is free; its epoch, or None if it is not."""
+    async def lease_holder(self) -> str:
+        """Who has the lease, if it has not run out or its end does not matter; "" for nobody."""
+        found = await self._all(queries.the_lease())
+        return str(found[0]["holder"]) if found else ""
+
+    async def acquire_lease(
+        self, holder: str, host: str, pid: int, ttl: float, dead: str | None = None
+    ) -> int | None:
+        """Takes the lease for ``ttl`` seconds if it is free; its epoch, or None if it is not.
+
+        That of ``dead``, a holder who is known to be gone, is free.
+        """
         renewal, doing = self._one_renewal, "taking the lease"
         async with self._database.transaction(renewal, doing, writes=True) as db:
             await lease.make_row(db)
         async with self._database.transaction(renewal, doing, writes=True) as db:
-            epoch = await lease.take(db, holder, host, pid, ttl)
+            epoch = await lease.take(db, holder, host, pid, ttl, dead)
         if epoch is not None:
             self._lease = lease.Held(holder, epoch)
         return epoch
@@ -357,6 +367,22 @@ class Store:
                 await db.execute(update(actions).where(claimed).values(done))
             message = f"{state}: {outcome}" + (f", {detail}" if detail else "")
             await _log(db, now, attempt.job, attempt.idx, "outcome", message)
+
+    async def import_decision(
+        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+    ) -> None:
+        """Writes down what was carried out while the database was away, with its outcome.
+
+        This is history: it is written also by one who leads no more. A decision that another ajrd
+        has made and closed meanwhile stays; what was done then stands in the trail alone.
+        """
+        doing = f"recording what was done to job {job.job_id} without the database"
+        async with self._database.transaction(self._one_writer, doing, writes=True) as db:
+            kept = await notes.write(db, note, job, attempt.id)
+            what = "degraded" if kept else "degraded, beside another decision"
+            message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
+            at = note.closed_at or note.created_at
+            await _log(db, at, job.id, attempt.idx, "decision", message)
 
     async def log(
         self,

@@ -28,6 +28,7 @@ from ajrd.recovery.settings import Settings
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.memory import MemorySlurm
 from ajrd.store import queries, rows
+from ajrd.store.records import AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
 from ajrd.watchdog import Patience, Watchdog
 from tests.unit.samples import finding
@@ -96,15 +97,24 @@ class FailingStore(Store):
     away = False
     failing: str | None = None
 
+    async def import_decision(
+        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+    ) -> None:
+        self._failure("before")
+        await super().import_decision(note, job, attempt)
+        self._failure("after")
+
     def _failure(self, moment: str) -> None:
         if self.away or self.failing == moment:
             self.failing = None
             raise StoreUnavailable(f"the test says so ({moment})")
 
     @asynccontextmanager
-    async def _transaction(self, doing: str) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(
+        self, doing: str, *, lasting: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         self._failure("before")
-        async with super()._transaction(doing) as db:
+        async with super()._transaction(doing, lasting=lasting) as db:
             yield db
         self._failure("after")
 
@@ -159,9 +169,8 @@ class World:
     async def make(cls, template: Path, path: Path, judgement: Judgement) -> World:
         """A world whose database is a copy of an empty one."""
         shutil.copy(template, path)
-        store = await FailingStore.open(
-            f"sqlite+aiosqlite:///{path}", datetime(2026, 1, 1, tzinfo=UTC)
-        )
+        url = f"sqlite+aiosqlite:///{path}"
+        store = await FailingStore.open(url, datetime(2026, 1, 1, tzinfo=UTC))
         assert isinstance(store, FailingStore)
         return cls(store, judgement)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -71,8 +71,8 @@ async def test_a_holder_that_was_replaced_can_write_nothing(url: str) -> None:
 async def test_a_dead_holder_of_this_host_is_not_waited_for(url: str) -> None:
     first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
     boot, space, _pid, _start = this_process().split(".")
-    gone = subprocess.Popen(["true"])
-    gone.wait()
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
     assert await leadership(first, ticks, f"{boot}.{space}.{gone.pid}.77").acquire()
     assert await leadership(second, ticks).acquire()
     await first.close()

@@ -126,10 +126,10 @@ def test_the_last_steps_of_other_ranks_do_not_hide_why_an_attempt_ended() -> Non
 def test_the_mark_keeps_what_others_wrote() -> None:
     mark = Mark(0, at(0), "CRASH segfault: requeue 1 of 3")
     once = with_mark("ask Bob first", mark)
-    assert once.startswith("ask Bob first [ajrd a0 hold<")
+    assert once.startswith("ask Bob first [ajrd a0 n0 hold<")
     assert read_mark(once) == mark
     twice = with_mark(once, Mark(1, None, "stopped"))
-    assert twice == "ask Bob first [ajrd a1 hold<0 stopped]"
+    assert twice == "ask Bob first [ajrd a1 n0 hold<0 by - stopped]"
 
 
 @given(st.text(), st.text())

@@ -47,7 +47,7 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")  # noqa: SIM115 -- see teardown
+        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
         self.runner = asyncio.Runner()
         path = Path(self.folder.name) / "ajrd.sqlite"
         self.world: World = self.runner.run(World.make(self.template, path, self.judgement))
@@ -233,7 +233,7 @@ def run_machine(template: Path, examples: int) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(RecoveryMachine, settings=quick)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(RecoveryMachine, settings=quick)
 
 
 def test_the_invariants_hold_whatever_happens_when(template: Path) -> None:

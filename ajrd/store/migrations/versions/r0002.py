@@ -52,6 +52,8 @@ def _look() -> sa.Inspector:
 def _new_columns() -> dict[str, list[sa.Column[Any]]]:
     return {
         "decisions": [
+            sa.Column("used", sa.Integer, nullable=False, server_default=_ZERO),
+            sa.Column("start_delay", sa.Double, nullable=False, server_default=_ZERO),
             sa.Column("epoch", sa.BigInteger, nullable=False, server_default=_ZERO),
             sa.Column("degraded", sa.Boolean, nullable=False, server_default=_ZERO),
             sa.Column("cause", sa.String(64), nullable=False, server_default=sa.text("''")),
