@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -224,6 +227,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hundred thousand lines of log would only hide the story of a failure."""
+    monkeypatch.setattr("ajrd.watchdog.say", lambda *_args, **_facts: None)
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
+
+
 def run_machine(template: Path, examples: int) -> None:
     RecoveryMachine.template = template
     RecoveryMachine.judgement = Judgement([])
@@ -236,10 +249,10 @@ def run_machine(template: Path, examples: int) -> None:
     run_state_machine_as_test(RecoveryMachine, settings=quick)
 
 
-def test_the_invariants_hold_whatever_happens_when(template: Path) -> None:
+def test_the_invariants_hold_whatever_happens_when(template: Path, quiet: None) -> None:
     run_machine(template, 220)
 
 
 @pytest.mark.full
-def test_the_invariants_hold_for_long(template: Path) -> None:
+def test_the_invariants_hold_for_long(template: Path, quiet: None) -> None:
     run_machine(template, 5000)
