@@ -121,6 +121,10 @@ class RecoveryMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.do(self.world.recovery.step(number))
 
+    @rule(seconds=st.sampled_from([2, 6]))
+    def a_while(self, seconds: float) -> None:
+        self.do(self.world.go_on(seconds))
+
     @rule()
     def watchdog(self) -> None:
         self.do(self.world.watchdog.look())
@@ -144,7 +148,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     def the_grace_passes(self) -> None:
         self.do(self.world.turn())
         self.world.clock.pass_by(GRACE + 1)
-        self.do(self.world.turn())
+        self.do(self.world.go_on(8))
 
     @precondition(lambda self: self.world.store.away)
     @rule()
