@@ -51,6 +51,11 @@ class Database:
         self.breaker = Breaker()
         self.is_mysql = isinstance(address.place, Server)
 
+    def is_missing(self) -> bool:
+        """True for a SQLite file that is not there: connecting would make it."""
+        place = self._address.place
+        return isinstance(place, Path) and not place.exists()
+
     async def close(self) -> None:
         """Lets go of the connections; those of a dead server are not waited for."""
         try:
