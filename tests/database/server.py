@@ -29,7 +29,7 @@ class Server:
     def __init__(self, root: Path) -> None:
         self.database = Database(root, free_block(1))
         self.database.create()
-        self.certificate = _certificate(root)
+        self.certificate = a_certificate(root)
         self.daemon: Daemon = self.start()
 
     @property
@@ -52,7 +52,7 @@ class Server:
         return self.daemon
 
 
-def _certificate(folder: Path) -> Path:
+def a_certificate(folder: Path) -> Path:
     """A key and the certificate of 127.0.0.1 in one file, its own authority."""
     file = folder / "server.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]

@@ -16,13 +16,17 @@ from ajrd.store.store import Store
 from tests.database.server import Schema
 from tests.unit.samples import at
 
+#: The newest jobs of everybody: the one query that goes along an index, for as long as its limit.
+NEWEST = queries.recent_jobs(10, None, None)
+#: What EXPLAIN calls reading a whole table or a whole index.
+SCANS = {"ALL", "index"}
 #: Each function of :mod:`ajrd.store.queries` as it is called.
 QUERIES = {
     "job_by_id": [queries.job_by_id("7"), queries.job_by_id("7", "c")],
     "array_tasks": [queries.array_tasks("7")],
     "open_jobs": [queries.open_jobs("c")],
     "recent_jobs": [
-        queries.recent_jobs(10, None, None),
+        NEWEST,
         queries.recent_jobs(10, "u1", None),
         queries.recent_jobs(10, None, "p1"),
         queries.recent_jobs(10, "u1", "p1"),
@@ -79,7 +83,8 @@ async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
     for query in [*chain(*QUERIES.values()), *old]:
         steps = reader.all(Query(f"EXPLAIN {query.sql}", query.values))
         assert steps
-        assert [step for step in steps if step["type"] == "ALL"] == [], query.sql
+        scanned = [step for step in steps if step["type"] in SCANS]
+        assert scanned == [] or query == NEWEST, query.sql
     reader.close()
 
 
