@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ajrd.config import parse
+from ajrd.cli.storeurl import store_address
+from ajrd.config import load, parse
 from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.store.address import CREDENTIAL, Address, Server, Tls, parse_url
 from ajrd.store.read import Reader
@@ -74,6 +75,28 @@ def test_a_password_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(ConfigError, match=r"everybody may read the password in .*: chmod o="):
         Address("mysql://ajrd@db1/history", str(file)).password()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "{url: 'sqlite:////a.sqlite'}",
+        "{url: 'mysql://a@b/c', password_file: /p, timeout: 2, tls: {ca: /c}, keep_days: 9}",
+        "{password_file: /p}",
+        "{url: 'sqlite:////a.sqlite', password_file: null, tls: {}}",
+    ],
+)
+def test_commands_understand_the_section_as_the_service_does(tmp_path: Path, section: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"database: {section}\n")
+    assert store_address(file) == load(file).database.address()
+
+
+def test_commands_tell_a_mistake_in_the_section_as_the_service_does(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("database:\n  url: mysql://a:b@c/d\n")
+    with pytest.raises(ConfigError, match="must not hold a password"):
+        store_address(file)
 
 
 async def test_a_password_may_hold_any_character(mysql: Schema) -> None:

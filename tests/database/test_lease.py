@@ -142,3 +142,18 @@ async def test_of_many_racers_one_wins_each_round(mysql: Schema) -> None:
             )
             assert [epoch for epoch in epochs if epoch is not None] == [round_]
             await racers[[epoch is not None for epoch in epochs].index(True)].release_lease()
+
+
+async def test_a_leader_that_freezes_inside_a_transaction_is_waited_for_and_no_outage(
+    mysql: Schema,
+) -> None:
+    """Its lock on the lease lasts until the server ends its session; the other one tries again."""
+    leader, other = [await Store.open(mysql.address(timeout=2), at(0)) for _ in range(2)]
+    await leader.acquire_lease("a", "h1", 1, OVER)
+    async with leader._transaction("freezing"):
+        with pytest.raises(StoreUnavailable, match="Lock wait timeout"):
+            await other.acquire_lease("b", "h2", 2, LONG)
+        assert other.away_since is None
+    assert await other.acquire_lease("b", "h2", 2, LONG) == 2
+    for each in (leader, other):
+        await each.close()
