@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,19 @@ async def test_a_read_only_server_is_an_outage(mysql: Schema) -> None:
         assert store.away_since is not None
     finally:
         mysql.query("SET GLOBAL read_only = 0")
+    await until_back(store)
+    await store.close()
+
+
+async def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
+    """SQLite reaches the size that its connection is allowed."""
+    store = await Store.open(f"sqlite:///{tmp_path}/a.sqlite", at(0))
+    async with store._transaction("testing") as db:
+        await db.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreUnavailable, match="full"):
+        for _ in range(100):
+            await store.log(at(1), "x", "y" * 4000)
+    assert store.away_since is not None
     await until_back(store)
     await store.close()
 
