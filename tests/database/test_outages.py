@@ -160,11 +160,12 @@ async def test_a_read_only_server_is_an_outage(mysql: Schema) -> None:
 async def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
     """SQLite reaches the size that its connection is allowed."""
     store = await Store.open(f"sqlite:///{tmp_path}/a.sqlite", at(0))
+    _, attempt = await a_job(store)
     async with store._transaction("testing") as db:
         await db.exec_driver_sql("PRAGMA max_page_count = 1")
+    long = anomaly(text="y" * 65536)
     with pytest.raises(StoreUnavailable, match="full"):
-        for _ in range(100):
-            await store.log(at(1), "x", "y" * 4000)
+        await store.record_evidence(attempt, [long], POSITION, None, at(1))
     assert store.away_since is not None
     await until_back(store)
     await store.close()
