@@ -280,13 +280,14 @@ async def test_a_drain_waits_for_its_own_reading_not_for_what_was_read_before(
     slow, hanging = Slow(kept), threading.Event()
     files = HungFiles(lambda _path: hanging.is_set())
     try:
-        async with following(kept, sink=slow, files=files) as follower:
+        rarely = {"poll_min": 60.0, "poll_max": 60.0}
+        async with following(kept, sink=slow, files=files, **rarely) as follower:
             await follower.follow(1, [log_file(str(path))], start(kept))
             await slow.busy.wait()
-            hanging.set()
-            await until(files.hung.is_set)
             append(path, "crash 2\n")
+            hanging.set()
             drained = asyncio.create_task(follower.drain(1, limit=10.0))
+            await until(files.hung.is_set)
             slow.done.set()
             await until(lambda: kept.texts() == ["crash 1"])
             await asyncio.sleep(0)
