@@ -27,7 +27,7 @@ from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import recovery_settings, sqlite_path, store_url
+from ajrd.settings import recovery_settings, sqlite_path
 from ajrd.slurm.select import connect
 from ajrd.store.store import Store
 
@@ -67,10 +67,11 @@ class Service:
         config = self._config
         journal.configure(config.logging)
         async with AsyncExitStack() as stack:
-            lock = stack.enter_context(_only_one(sqlite_path(config)))
-            lock.flush()
+            embedded = sqlite_path(config)
+            if embedded is not None:
+                stack.enter_context(_only_one(embedded))
             judgement = Judgement(config.rules_dirs)
-            store = await Store.open(store_url(config), now())
+            store = await Store.open(config.database.address(), now())
             stack.push_async_callback(store.close)
             slurm = await connect(
                 conf=config.slurm.conf,

@@ -35,11 +35,7 @@ def recovery_settings(config: Config) -> Settings:
     )
 
 
-def sqlite_path(config: Config) -> Path:
-    """The file of the embedded store."""
-    return Path(config.database.url.removeprefix("sqlite:///"))
-
-
-def store_url(config: Config) -> str:
-    """The URL with the driver that the service uses."""
-    return config.database.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
+def sqlite_path(config: Config) -> Path | None:
+    """The file of the embedded store; None if the store is a server's."""
+    place = config.database.address().place
+    return place if isinstance(place, Path) else None
