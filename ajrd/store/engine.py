@@ -113,7 +113,6 @@ def _engine(address: Address) -> AsyncEngine:
     options: dict[str, Any] = {
         "pool_size": _POOL,
         "max_overflow": 0,
-        "pool_pre_ping": True,
         "pool_reset_on_return": None,
     }
     place = address.place
@@ -126,6 +125,7 @@ def _engine(address: Address) -> AsyncEngine:
         "mysql+aiomysql://",
         async_creator=partial(_connect, place, address.timeout, *secrets),
         isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
         **options,
     )
 
