@@ -49,8 +49,11 @@ def _partition(job: JobInfo, site: Site) -> str | None:
 
 
 def _shape(job: JobInfo) -> str | None:
-    if job.het_job_id is not None:
-        return "a het job: Slurm requeues its components only together, which ajrd does not do yet"
+    if job.het_job_id not in (None, job.raw_id):
+        return (
+            f"a component of het job {job.het_job_id}, of which Slurm shows no first component: "
+            "it requeues only the whole, through that one"
+        )
     return None
 
 

@@ -22,7 +22,7 @@ ACT = Site(act=True)
         (job(partition="debug"), "partition debug is not among"),
         (job(requeue=False), "requeue is disabled"),
         (job(batch=False), "not a batch job"),
-        (job(het_job_id=7), "a het job"),
+        (job(job_id="6+1", het_job_id=6), "a component of het job 6"),
         (job(state=JobState.CANCELLED), "cancelled by its user"),
         (job(state=JobState.PENDING, held=HoldBy.USER), "held by its user"),
         (job(state=JobState.PENDING, held=HoldBy.ADMIN), "held by an administrator"),
