@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ajrd.errors import ConfigError
+from ajrd.store.address import CREDENTIAL, TIMEOUT, Address, Tls, parse_url
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -74,6 +82,22 @@ class RecoverySection(_Section):
         default=1.0, description="how much later progress in another log must be to veto, seconds"
     )
     hold_limit: Seconds = Field(default=120.0, description="longest time a job stays held, seconds")
+    no_progress_limit: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=2,
+        description="attempts in a row that may fail by one cause without getting further; 0: any",
+    )
+    backoff: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=15.0,
+        description="how long a job is put off, at first, whose attempts fail at once, seconds",
+    )
+    store_grace: Annotated[float, Field(ge=0, le=86400)] = Field(
+        default=60.0, description="how long a decision waits for a database that is away, seconds"
+    )
+    lease: Annotated[float, Field(ge=2, le=3600)] | None = Field(
+        default=None,
+        description="after how long another head node may take over, seconds;"
+        " default: slurm.timeout + 10",
+    )
 
 
 class LogsSection(_Section):
@@ -84,14 +108,57 @@ class LogsSection(_Section):
     )
 
 
+class TlsSection(_Section):
+    """TLS to the database; with ``ca`` certificate and host name of the server are verified."""
+
+    ca: str | None = Field(default=None, description="file with the certificates to trust, PEM")
+    cert: str | None = Field(default=None, description="file with the client's certificate, PEM")
+    key: str | None = Field(default=None, description="file with the key of `cert`, PEM")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TlsSection:
+        self.files()
+        return self
+
+    def files(self) -> Tls:
+        """As the store takes it."""
+        try:
+            return Tls(self.ca, self.cert, self.key)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+
 class DatabaseSection(_Section):
-    """Where the history is kept."""
+    """Where the history is kept, and for how long."""
 
     url: str = Field(
         default="sqlite:////var/lib/ajrd/ajrd.sqlite",
-        pattern="^sqlite:///.",
-        description="where the history is kept: sqlite:///PATH",
+        description="sqlite:///PATH or mysql://USER@HOST[:PORT]/NAME[?unix_socket=PATH]",
     )
+    password_file: str | None = Field(
+        default=None,
+        description=f"file with the password; default: the systemd credential {CREDENTIAL}",
+    )
+    tls: TlsSection = TlsSection()
+    timeout: Seconds = Field(
+        default=TIMEOUT, description="time limit of connecting and of one transaction, seconds"
+    )
+    keep_days: Annotated[int, Field(ge=1, le=36500)] = Field(
+        default=400, description="how long `ajrd db prune` keeps jobs that are over, days"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _understood(cls, url: str) -> str:
+        try:
+            parse_url(url)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return url
+
+    def address(self) -> Address:
+        """As the store takes it."""
+        return Address(self.url, self.password_file, self.tls.files(), self.timeout)
 
 
 class LogFormat(StrEnum):
@@ -118,6 +185,16 @@ class Config(_Section):
     database: DatabaseSection = DatabaseSection()
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
+
+    @model_validator(mode="after")
+    def _lease_outlasts_a_command(self) -> Config:
+        """Within a lease there must be time to begin commands and to see them end."""
+        lease, least = self.recovery.lease, self.slurm.timeout + 3
+        if lease is not None and lease < least:
+            raise ValueError(
+                f"recovery.lease ({lease:g} s) must be at least slurm.timeout + 3 s ({least:g} s)"
+            )
+        return self
 
 
 def load(path: Path) -> Config:
@@ -161,7 +238,8 @@ def _complaints(error: ValidationError, node: yaml.Node | None, name: str) -> It
         key = ".".join(str(part) for part in fault["loc"])
         line = _line_of(node, fault["loc"])
         said = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        yield f"{name}:{line}: {key}: {said}"
+        said = said.removeprefix("Value error, ")
+        yield f"{name}:{line}: {key}: {said}" if key else f"{name}: {said}"
 
 
 def _line_of(node: yaml.Node | None, loc: Sequence[int | str]) -> int:

@@ -10,10 +10,10 @@ import asyncio
 import fcntl
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -21,13 +21,16 @@ import structlog
 from watchfiles import awatch
 
 from ajrd import journal
+from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
-from ajrd.errors import AjrdError, ConfigError, StoreUnavailable
+from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
+from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import recovery_settings, sqlite_path, store_url
+from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
+from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.store import Store
 
@@ -37,11 +40,6 @@ log = structlog.get_logger("ajrd")
 FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
-
-
-def now() -> datetime:
-    """The clock of the service."""
-    return datetime.now(UTC)
 
 
 def run_service(path: Path) -> None:
@@ -61,16 +59,20 @@ class Service:
         self._config = config
         self._seen = _stamp(path, config.rules_dirs)
         self._stop = asyncio.Event()
+        self._clock = SteadyClock()
+        self._judgement: Judgement
+        self._recovery: Recovery | None = None
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
         config = self._config
         journal.configure(config.logging)
         async with AsyncExitStack() as stack:
-            lock = stack.enter_context(_only_one(sqlite_path(config)))
-            lock.flush()
-            judgement = Judgement(config.rules_dirs)
-            store = await Store.open(store_url(config), now())
+            embedded = sqlite_path(config)
+            if embedded is not None:
+                stack.enter_context(_only_one(embedded))
+            self._judgement = Judgement(config.rules_dirs)
+            store = await Store.open(config.database.address(), self._clock())
             stack.push_async_callback(store.close)
             slurm = await connect(
                 conf=config.slurm.conf,
@@ -79,54 +81,91 @@ class Service:
                 prefer=config.slurm.backend.value,
             )
             stack.push_async_callback(slurm.close)
-            logs = LogWatch(slurm, store, judgement.detectors, config.logs.report_dir, now)
-            settings = recovery_settings(config)
-            recovery = Recovery(slurm, store, logs, judgement, settings, now, _checkpoint())
-            logs.learn = recovery.learn
-            await self._serve(recovery, logs, judgement)
+            await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
 
-    async def _serve(self, recovery: Recovery, logs: LogWatch, judgement: Judgement) -> None:
+    async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         reload = asyncio.Event()
         loop.add_signal_handler(signal.SIGHUP, reload.set)
-        mode = self._config.recovery.mode.value
-        log.info("started", mode=mode, rules=judgement.digest[:12], pid=os.getpid())
+        leadership = Leadership(
+            store,
+            this_process(),
+            socket.gethostname(),
+            lease_seconds(self._config),
+            self._config.slurm.timeout,
+        )
         async with asyncio.TaskGroup() as tasks:
             parts = [
-                tasks.create_task(logs.run(), name="logs"),
-                tasks.create_task(recovery.run(), name="recovery"),
-                tasks.create_task(self._reload_on(reload, recovery, judgement), name="reload"),
+                tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
+                tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
             ]
             await self._stop.wait()
             log.info("stopping")
             for part in reversed(parts):
                 part.cancel()
 
-    async def _reload_on(
-        self, reload: asyncio.Event, recovery: Recovery, judgement: Judgement
-    ) -> None:
+    async def _turns(self, leadership: Leadership, store: Store, slurm: Slurm, alone: bool) -> None:
+        """Waits for the lease, leads until it is lost, and waits again."""
+        try:
+            while True:
+                leads = await leadership.acquire(steal=alone)
+                self._say_started("leader" if leads else "standby")
+                if not leads:
+                    await leadership.wait()
+                await self._lead(leadership, store, slurm)
+        finally:
+            await leadership.release()
+
+    def _say_started(self, role: str) -> None:
+        mode, rules = self._config.recovery.mode.value, self._judgement.digest[:12]
+        log.info("started", role=role, mode=mode, rules=rules, pid=os.getpid())
+
+    async def _lead(self, leadership: Leadership, store: Store, slurm: Slurm) -> None:
+        """Runs the parts that act, until cancelled or replaced by another ajrd."""
+        logs = LogWatch(
+            slurm, store, self._judgement.detectors, self._config.logs.report_dir, self._clock
+        )
+        settings = recovery_settings(self._config)
+        recovery = self._recovery = Recovery(
+            slurm, store, logs, self._judgement, settings, self._clock, leadership, _checkpoint()
+        )
+        logs.learn, logs.hear = recovery.learn, recovery.hear
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(leadership.keep(), name="lease")
+                tasks.create_task(recovery.run(), name="recovery")
+                tasks.create_task(logs.run(), name="logs")
+        except* NotLeader as group:
+            log.warning("replaced", why=str(_first(group)))
+        finally:
+            self._recovery = None
+        await recovery.leave_notes()
+
+    async def _reload_on(self, reload: asyncio.Event) -> None:
         while True:
             await reload.wait()
             reload.clear()
             try:
                 config = load(self._path)
-                await asyncio.to_thread(judgement.load, config.rules_dirs)
+                await asyncio.to_thread(self._judgement.load, config.rules_dirs)
             except ConfigError as error:
                 log.error("reload_refused", why=str(error))
                 continue
-            self._take_over(config, recovery)
-            log.info("reloaded", mode=config.recovery.mode.value, rules=judgement.digest[:12])
+            self._take_over(config)
+            mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
+            log.info("reloaded", mode=mode, rules=rules)
 
-    def _take_over(self, config: Config, recovery: Recovery) -> None:
+    def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config
         if (old.slurm, old.database, old.logs) != (config.slurm, config.database, config.logs):
             log.warning("restart_needed", why="slurm, database and logs change only at a start")
         journal.configure(config.logging)
-        recovery.configure(recovery_settings(config))
+        if self._recovery is not None:
+            self._recovery.configure(recovery_settings(config))
 
     async def _changes(self, reload: asyncio.Event) -> None:
         """Sets ``reload`` when the configuration or a rule file has changed on disk.
@@ -195,7 +234,7 @@ def _checkpoint() -> Callable[[str], None]:
     return die_at
 
 
-def _first(group: BaseExceptionGroup[AjrdError]) -> BaseException:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

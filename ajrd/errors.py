@@ -28,4 +28,12 @@ class SlurmRejected(AjrdError):
 
 
 class StoreUnavailable(AjrdError):
-    """The database did not answer or did not commit; nothing of the transaction is kept."""
+    """The database did not answer or did not commit.
+
+    Nothing of the transaction is kept, unless it was the answer to its commit that got lost: the
+    caller repeats it, which every method of the store allows.
+    """
+
+
+class NotLeader(AjrdError):
+    """Another process has taken over the lease; nothing was written, and nothing may be done."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,7 +24,7 @@ from ajrd.logs.follow import AttemptStart, LogFollower
 from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import Mounts
 from ajrd.logs.naming import marks_of
-from ajrd.model import Anomaly, Directive, JobInfo
+from ajrd.model import Anomaly, Directive, JobInfo, ReadPosition
 from ajrd.policy.evidence import Pulse
 from ajrd.slurm.base import Slurm
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
@@ -34,6 +35,8 @@ log = structlog.get_logger("ajrd.logs")
 #: Makes the detectors of an attempt by the owner's pattern of progress; raises PatternError.
 Detectors = Callable[[str], DetectorFactory]
 Learn = Callable[[int, list[AnomalyRecord], Pulse | None], None]
+#: Is told of evidence that the store could not take.
+Hear = Callable[[int, list[Anomaly], Pulse | None], None]
 
 #: Seconds between two rounds of discovery for one attempt: the first pause, its growth, the last.
 FIRST_PAUSE, GROWTH, LAST_PAUSE = 0.2, 1.6, 10.0
@@ -76,6 +79,7 @@ class LogWatch:
         self._watches: dict[int, _Watch] = {}
         self._new: asyncio.Queue[_Watch] = asyncio.Queue()
         self.learn: Learn = _nobody_listens
+        self.hear: Hear = _nobody_listens
 
     async def run(self) -> None:
         """Searches and reads until cancelled."""
@@ -112,7 +116,8 @@ class LogWatch:
                 watch.gave_up = (*watch.gave_up, "the last search for logs took too long")
         complete = await self._follower.drain(attempt, limit)
         if watch is not None:
-            await self._note(watch)
+            with suppress(StoreUnavailable):
+                await self._note(watch)
         return complete
 
     async def leave(self, attempt: int) -> None:
@@ -171,8 +176,19 @@ class LogWatch:
             began=watch.attempt.started_at,
             restarts=watch.attempt.idx,
             marks=marks_of(watch.seen),
-            positions=self._store.positions_at,
+            positions=self._positions_at,
         )
+
+    async def _positions_at(self, path: str) -> list[tuple[int, ReadPosition]]:
+        """What is known of a path; nothing while the store is away.
+
+        Nothing known makes the start careful: what may be an earlier attempt's is not read.
+        """
+        try:
+            return await self._store.positions_at(path)
+        except StoreUnavailable as error:
+            log.warning("start_without_store", path=path, why=str(error))
+            return []
 
     async def _still_its_own(self, watch: _Watch) -> bool:
         """Until a successor starts, what lies in the folders was written by this attempt."""
@@ -191,27 +207,36 @@ class LogWatch:
             if source.uncertain:
                 troubles.append(f"{source.path}: not read from its start: {source.start}")
         note = "; ".join(dict.fromkeys(troubles))
-        if note != watch.note:
+        if note != watch.note and watch.attempt.id > 0:
             await self._store.note_logs(watch.attempt.id, note)
             watch.note = note
 
     # keeping
 
     async def _keep(self, batch: LogBatch) -> None:
-        """The sink of the follower: evidence and position in one transaction, then the news."""
+        """The sink of the follower: evidence and position in one transaction, then the news.
+
+        Evidence that cannot be kept is heard all the same: recovery must not wait for a database.
+        """
         watch = self._watches.get(batch.attempt_id)
         if watch is None:
             return
         now = self._clock()
         seen = [Anomaly(finding, batch.source, now) for finding in batch.found]
-        new = await self._store.record_evidence(
-            watch.attempt, seen, batch.position, batch.progress, now
-        )
         pulse = None
         if batch.progress is not None:
             pulse = Pulse(batch.source, batch.progress.offset, batch.progress_at or now)
+        try:
+            if batch.attempt_id <= 0:
+                raise StoreUnavailable("the attempt itself is not stored yet")
+            new = await self._store.record_evidence(
+                watch.attempt, seen, batch.position, batch.progress, now
+            )
+        except StoreUnavailable:
+            self.hear(batch.attempt_id, seen, pulse)
+            raise
         self.learn(batch.attempt_id, new, pulse)
 
 
-def _nobody_listens(_attempt: int, _new: list[AnomalyRecord], _pulse: Pulse | None) -> None:
+def _nobody_listens(_attempt: int, _new: object, _pulse: Pulse | None) -> None:
     """Until the loop is built, news are only stored."""

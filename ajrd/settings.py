@@ -30,16 +30,20 @@ def recovery_settings(config: Config) -> Settings:
         settle=recovery.settle,
         progress_lag=recovery.progress_lag,
         hold_limit=recovery.hold_limit,
+        store_grace=recovery.store_grace,
+        no_progress_limit=recovery.no_progress_limit,
+        backoff=recovery.backoff,
         site=site_of(config),
         limits=limits_of(config),
     )
 
 
-def sqlite_path(config: Config) -> Path:
-    """The file of the embedded store."""
-    return Path(config.database.url.removeprefix("sqlite:///"))
+def lease_seconds(config: Config) -> float:
+    """How long a lease lasts that is not renewed."""
+    return config.recovery.lease or config.slurm.timeout + 10
 
 
-def store_url(config: Config) -> str:
-    """The URL with the driver that the service uses."""
-    return config.database.url.replace("sqlite:", "sqlite+aiosqlite:", 1)
+def sqlite_path(config: Config) -> Path | None:
+    """The file of the embedded store; None if the store is a server's."""
+    place = config.database.address().place
+    return place if isinstance(place, Path) else None

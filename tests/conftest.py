@@ -13,7 +13,7 @@ import pytest
 
 from labcluster.cluster import Lab
 
-pytest_plugins = ["tests.service_fixtures"]
+pytest_plugins = ["tests.service_fixtures", "tests.database.server"]
 
 
 class Cluster(Protocol):

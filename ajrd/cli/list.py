@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ajrd.cli.status_view import as_json
-from ajrd.cli.storeurl import CONFIG_OPTION, store_url
+from ajrd.cli.storeurl import CONFIG_OPTION, store_address
 from ajrd.cli.table import columns
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
@@ -33,7 +33,7 @@ def list_jobs(
     file: Path | None,
 ) -> None:
     """List the jobs that ajrd knows, newest first."""
-    reader = Reader(store_url(file))
+    reader = Reader(store_address(file))
     try:
         found = reader.recent_jobs(limit, user, partition)
         histories = [read_history(reader, job, events=0) for job in found]

@@ -11,7 +11,7 @@ import click
 
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.status_view import as_json, as_text
-from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_url
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_address
 from ajrd.store.history import read_history
 from ajrd.store.read import Reader
 
@@ -33,7 +33,7 @@ def status(job_id: str, to_json: bool, file: Path | None) -> None:
 
     Exit status: 0 found, 1 unknown job, 2 usage, 3 store or Slurm unreachable.
     """
-    reader = Reader(store_url(file))
+    reader = Reader(store_address(file))
     try:
         job = reader.job(job_id)
         tasks = [] if job else reader.array_tasks(job_id)

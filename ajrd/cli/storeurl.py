@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 
+from ajrd.errors import ConfigError
+from ajrd.store.address import TIMEOUT, Address, Tls
+
 #: As in :mod:`ajrd.config`, which is imported only if the file needs a closer look.
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: What a file raises that needs a closer look, and a better message.
+_UNCLEAR = (
+    OSError,
+    yaml.YAMLError,
+    AttributeError,
+    TypeError,
+    LookupError,
+    ValueError,
+    ConfigError,
+)
 
 CONFIG_OPTION = click.option(
     "--config",
@@ -29,15 +43,29 @@ def config_path(given: Path | None) -> Path:
     return given or Path(os.environ.get(_VARIABLE) or _DEFAULT)
 
 
-def store_url(given: Path | None) -> str:
-    """``database.url`` of a configuration; raises ConfigError."""
+def store_address(given: Path | None) -> Address:
+    """The section ``database`` of a configuration; raises ConfigError."""
     path = config_path(given)
     try:
-        value = yaml.load(path.read_bytes(), _Loader)["database"]["url"]  # noqa: S506 -- safe
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError):
-        value = None
-    if isinstance(value, str) and value.startswith("sqlite:///"):
-        return value
+        return _quickly(yaml.load(path.read_bytes(), _Loader)["database"])  # noqa: S506 -- safe
+    except _UNCLEAR:
+        pass
     from ajrd.config import load
 
-    return load(path).database.url
+    return load(path).database.address()
+
+
+def _quickly(section: dict[str, Any]) -> Address:
+    tls = {key: _text(value) for key, value in section.get("tls", {}).items()}
+    return Address(
+        url=_text(section["url"]),
+        password_file=_text(section["password_file"]) if "password_file" in section else None,
+        tls=Tls(**tls),
+        timeout=float(section.get("timeout", TIMEOUT)),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

@@ -50,8 +50,14 @@ class LogBatch:
     uncertain: bool = False
 
 
-#: Raises StoreUnavailable when the batch was not kept: it is offered again.
+#: Raises StoreUnavailable when the batch was not kept: it is offered again, with what came since.
 Sink = Callable[[LogBatch], Awaitable[None]]
+#: Told once of each finding and sign of progress, before the sink is asked to keep them.
+Heard = Callable[[LogBatch], None]
+
+
+def unheard(_batch: LogBatch) -> None:
+    """For those who wait until it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

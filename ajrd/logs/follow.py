@@ -1,9 +1,9 @@
 """Following the logs of many attempts at a time, and handing what was found to a sink.
 
 Everything that may block happens in the lane of its mount; the asyncio side only plans and
-delivers. Each lane takes the files that are due, reads them in one go, and comes back. A file
-whose batch the sink could not keep is not read on until it could, so memory stays bounded and
-the read position never runs ahead of the evidence.
+delivers. Each lane takes the files that are due, reads them in one go, and comes back. Reading goes
+on while the sink cannot keep what was found (:mod:`ajrd.logs.backlog`), until so much waits to be
+kept that memory must be spared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import structlog
 
 from ajrd.errors import StoreUnavailable
 from ajrd.logs.asowner import Files, OwnerFiles, as_owner
-from ajrd.logs.feed import DetectorFactory, LogBatch, Sink, SourceStatus
+from ajrd.logs.backlog import Backlog
+from ajrd.logs.feed import DetectorFactory, Heard, LogBatch, Sink, SourceStatus, unheard
 from ajrd.logs.lanes import Lane
 from ajrd.logs.memory import PathMemory
 from ajrd.logs.mounts import Mount, Mounts
@@ -29,7 +30,7 @@ from ajrd.logs.source import Outcome, Source
 from ajrd.logs.start import Earlier, FileSeen, Known, StartPoint, start_point
 from ajrd.logs.tailer import FileTailer
 from ajrd.logs.wake import Waker
-from ajrd.model import LogFile, Progress, ReadPosition
+from ajrd.model import LogFile, ReadPosition
 
 log = structlog.get_logger("ajrd.logs")
 
@@ -40,8 +41,10 @@ _NAP = 0.02
 _AT_ONCE = 64
 #: A lane that has been silent for so long is shown as stuck, seconds.
 _SILENT = 5.0
-#: The longest pause before a batch is offered to the sink again, seconds.
-_SINK_PAUSE = 5.0
+#: The first and the longest pause before what was not kept is offered again, seconds.
+_SINK_PAUSE, _LONGEST_SINK_PAUSE = 0.1, 5.0
+#: Findings of all files that wait to be kept; with more of them nothing is read.
+MOST_OF_ALL = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +63,27 @@ class AttemptStart:
     positions: Callable[[str], Awaitable[Sequence[tuple[int, ReadPosition]]]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """Was the file read to its end, and is what was found there kept, if ``kept_needed``?"""
+
+    kept_needed: bool
+    answer: asyncio.Future[bool]
+
+
 @dataclass(slots=True, eq=False)
 class _Followed:
     """One file of one attempt, as the planning side sees it. Times are monotonic seconds.
 
     ``final``: the attempt has ended; ``over``: and the file was read to its end since.
-    ``asking`` wait for a turn that has yet to begin, ``asked`` for the one that has.
+    ``asking`` wait for a turn that has yet to begin, ``asked`` for the one that has;
+    ``at_end`` is true once that turn has brought the end of the file.
     """
 
     attempt: int
     file: LogFile
     source: Source
+    backlog: Backlog
     due: float = 0.0
     pause: float = 0.0
     reading: bool = False
@@ -78,28 +91,19 @@ class _Followed:
     final: bool = False
     over: bool = False
     gone: bool = False
+    at_end: bool = False
     turns: int = 0
     real: str = ""
     lane: _LaneState | None = None
     error: str = ""
     read_at: datetime | None = None
-    reported: ReadPosition | None = None
     reported_at: float = float("-inf")
-    position: ReadPosition | None = None
-    progress: Progress | None = None
-    progress_at: datetime | None = None
-    asking: list[asyncio.Future[bool]] = field(default_factory=list)
-    asked: list[asyncio.Future[bool]] = field(default_factory=list)
+    asking: list[_Question] = field(default_factory=list)
+    asked: list[_Question] = field(default_factory=list)
 
     @property
     def idle(self) -> bool:
-        return not (self.reading or self.delivering or self.gone)
-
-    @property
-    def news(self) -> bool:
-        """Is there anything that the sink has not been given?"""
-        moved = self.position is not None and self.position != self.reported
-        return moved or self.progress is not None
+        return not (self.reading or self.gone or self.backlog.full)
 
     @property
     def uncertain(self) -> bool:
@@ -122,14 +126,16 @@ class LogFollower:
 
     A file is polled every ``poll_min`` while it grows and ever less often, down to every
     ``poll_max``, while it does not. Positions without findings are reported every
-    ``report_every``. All methods belong to one event loop; :meth:`run` must be running for
-    anything to be read.
+    ``report_every``. ``heard`` is told of findings and progress at once, whether the sink can keep
+    them or not. All methods belong to one event loop; :meth:`run` must be running for anything to
+    be read.
     """
 
     def __init__(
         self,
         sink: Sink,
         *,
+        heard: Heard = unheard,
         poll_min: float = 0.05,
         poll_max: float = 1.0,
         partial_after: float = 1.0,
@@ -140,6 +146,7 @@ class LogFollower:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sink = sink
+        self._heard = heard
         self._poll_min, self._poll_max = poll_min, poll_max
         self._partial_after = partial_after
         self._report_every = report_every
@@ -150,6 +157,7 @@ class LogFollower:
         self._attempts: dict[int, dict[str, _Followed]] = {}
         self._by_real: dict[str, list[_Followed]] = {}
         self._lanes: dict[str, _LaneState] = {}
+        self._unkept = 0
         self._homeless: asyncio.Queue[_Followed] = asyncio.Queue()
         self._waker = Waker(self._wake_path) if watch else None
         self._tasks: asyncio.TaskGroup | None = None
@@ -184,14 +192,16 @@ class LogFollower:
                 known[file.path] = self._new(attempt, file, start, positions)
                 self._homeless.put_nowait(known[file.path])
 
-    async def drain(self, attempt: int, limit: float = 3.0) -> bool:
+    async def drain(self, attempt: int, limit: float = 3.0, *, kept_needed: bool = True) -> bool:
         """Reads all files of an ended attempt to their end and delivers what was found.
 
-        False if one could not be read or delivered within ``limit`` seconds. A file that was
-        read to its end is then left alone, for what is written there next may be the next
-        attempt's; draining again reads on, but no longer follows a truncation.
+        False if one could not be read within ``limit`` seconds, or, if ``kept_needed``, what was
+        found not be kept. A file that was read to its end is then left alone, for what is written
+        there next may be the next attempt's; draining again reads on, but no longer follows a
+        truncation.
         """
-        answers = [self._ask(followed) for followed in self._attempts.get(attempt, {}).values()]
+        files = self._attempts.get(attempt, {}).values()
+        answers = [self._ask(followed, kept_needed) for followed in files]
         if not answers:
             return True
         done, pending = await asyncio.wait(answers, timeout=limit)
@@ -225,7 +235,8 @@ class LogFollower:
             return start_point(seen, self._known(attempt, file, start, positions))
 
         tailer = FileTailer(file, self._files, choose, partial_after=self._partial_after)
-        return _Followed(attempt, file, Source(tailer, start.make_detector))
+        source = Source(tailer, start.make_detector)
+        return _Followed(attempt, file, source, Backlog(attempt, file.path))
 
     def _known(
         self,
@@ -296,18 +307,19 @@ class LogFollower:
         while True:
             state.wake.clear()
             now = time.monotonic()
-            due = [one for one in state.followed if one.idle and one.due <= now][:_AT_ONCE]
+            idle = [] if self._full else [one for one in state.followed if one.idle]
+            due = [one for one in idle if one.due <= now][:_AT_ONCE]
             if due:
                 await self._read(state, due)
                 continue
-            nearest = min((one.due for one in state.followed if one.idle), default=now + 60)
+            nearest = min((one.due for one in idle), default=now + 60)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(_NAP, nearest - now)):
                     await state.wake.wait()
 
     async def _read(self, state: _LaneState, due: list[_Followed]) -> None:
         for followed in due:
-            followed.reading, followed.due = True, NEVER
+            followed.reading, followed.at_end, followed.due = True, False, NEVER
             followed.asked += followed.asking
             followed.asking = []
         plan = [(followed, followed.final) for followed in due]
@@ -319,20 +331,27 @@ class LogFollower:
             self._take(followed, outcome, final)
 
     def _take(self, followed: _Followed, outcome: Outcome, final: bool) -> None:
-        now = time.monotonic()
         self._note_trouble(followed, outcome)
-        followed.over = final and not outcome.more and not outcome.error
-        followed.position = outcome.position
-        if outcome.progress is not None:
-            followed.progress, followed.progress_at = outcome.progress, self._now()
-        self._plan_next(followed, outcome, now)
+        followed.at_end = not outcome.more
+        followed.over = final and followed.at_end and not outcome.error
+        self._gather(followed, outcome)
+        self._plan_next(followed, outcome, time.monotonic())
         self._remember(followed)
-        overdue = now - followed.reported_at >= self._report_every
-        ready = followed.asked and not outcome.more
-        if outcome.found or (followed.news and (overdue or ready)):
-            self._deliver_soon(followed, outcome)
-        elif ready:
-            _answer(followed)
+        self._deliver_soon(followed)
+        _answer(followed)
+
+    def _gather(self, followed: _Followed, outcome: Outcome) -> None:
+        fresh = followed.backlog.add(outcome, followed.uncertain, self._now())
+        self._unkept += len(fresh.found)
+        if fresh.found or fresh.progress is not None:
+            self._heard(fresh)
+        if followed.backlog.full or self._full:
+            waiting, path = followed.backlog.found, followed.file.path
+            log.warning("reading_waits", attempt=followed.attempt, log=path, unkept=waiting)
+
+    @property
+    def _full(self) -> bool:
+        return self._unkept > MOST_OF_ALL
 
     def _note_trouble(self, followed: _Followed, outcome: Outcome) -> None:
         if outcome.error and outcome.error != followed.error:
@@ -362,33 +381,41 @@ class LogFollower:
 
     # delivering
 
-    def _deliver_soon(self, followed: _Followed, outcome: Outcome) -> None:
-        batch = LogBatch(
-            attempt_id=followed.attempt,
-            source=followed.file.path,
-            found=outcome.found,
-            progress=followed.progress,
-            progress_at=followed.progress_at,
-            position=outcome.position,
-            uncertain=followed.uncertain,
-        )
-        followed.progress = followed.progress_at = None
-        followed.delivering = True
-        assert self._tasks is not None
-        self._tasks.create_task(self._deliver(followed, batch, outcome.more), name="deliver")
+    def _deliver_soon(self, followed: _Followed) -> None:
+        if self._urgent(followed) and not followed.delivering:
+            followed.delivering = True
+            assert self._tasks is not None
+            self._tasks.create_task(self._deliver(followed), name="deliver")
 
-    async def _deliver(self, followed: _Followed, batch: LogBatch, more: bool) -> None:
-        """Offers the same batch until it is kept."""
-        pause = 0.1
-        while not await self._offered(batch):
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _SINK_PAUSE)
-        followed.reported, followed.reported_at = batch.position, time.monotonic()
+    def _urgent(self, followed: _Followed) -> bool:
+        """Is there anything to be kept that must not wait for company?"""
+        if followed.backlog.found:
+            return True
+        overdue = time.monotonic() - followed.reported_at >= self._report_every
+        last = followed.gone or (followed.at_end and bool(followed.asked))
+        return followed.backlog.news and (overdue or last)
+
+    async def _deliver(self, followed: _Followed) -> None:
+        """Offers what is not kept, and what has come to it meanwhile, until it is kept."""
+        pause = _SINK_PAUSE
+        while self._urgent(followed):
+            batch = followed.backlog.batch(followed.uncertain)
+            if await self._offered(batch):
+                self._note_kept(followed, batch)
+                pause = _SINK_PAUSE
+            else:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_SINK_PAUSE)
         followed.delivering = False
-        if not more:
-            _answer(followed)
-        if followed.lane is not None:
-            followed.lane.wake.set()
+
+    def _note_kept(self, followed: _Followed, batch: LogBatch) -> None:
+        if followed.backlog.full or self._full:
+            for state in self._lanes.values():
+                state.wake.set()
+        followed.backlog.keep(batch)
+        self._unkept -= len(batch.found)
+        followed.reported_at = time.monotonic()
+        _answer(followed)
 
     async def _offered(self, batch: LogBatch) -> bool:
         try:
@@ -398,9 +425,9 @@ class LogFollower:
             return False
         return True
 
-    def _ask(self, followed: _Followed) -> asyncio.Future[bool]:
+    def _ask(self, followed: _Followed, kept_needed: bool) -> asyncio.Future[bool]:
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        followed.asking.append(answer)
+        followed.asking.append(_Question(kept_needed, answer))
         followed.final = True
         self._hurry(followed)
         return answer
@@ -411,8 +438,8 @@ class LogFollower:
         followed.gone = True
         if followed.real:
             self._forget(followed)
-        if not followed.delivering and not followed.reading and followed.news:
-            await self._offered(_last_report(followed))
+        if followed.backlog.news and not followed.delivering and not followed.reading:
+            await self._offered(followed.backlog.batch(followed.uncertain))
         if followed.lane is not None:
             followed.lane.lane.post(followed.source.tailer.close)
 
@@ -438,7 +465,7 @@ class LogFollower:
 
     def _status_of(self, followed: _Followed) -> SourceStatus:
         tailer = followed.source.tailer
-        start, position = tailer.start, followed.position
+        start, position = tailer.start, followed.backlog.position
         return SourceStatus(
             path=followed.file.path,
             origin=followed.file.origin,
@@ -454,22 +481,13 @@ class LogFollower:
 
 def _answer(followed: _Followed) -> None:
     """Tells those who asked before the last turn; a file that cannot be read is a False."""
-    for answer in followed.asked:
-        if not answer.done():
-            answer.set_result(not followed.error)
-    followed.asked = []
-
-
-def _last_report(followed: _Followed) -> LogBatch:
-    return LogBatch(
-        attempt_id=followed.attempt,
-        source=followed.file.path,
-        found=(),
-        progress=followed.progress,
-        progress_at=followed.progress_at,
-        position=followed.position,
-        uncertain=followed.uncertain,
-    )
+    if not followed.at_end:
+        return
+    unkept = followed.backlog.news
+    for question in followed.asked:
+        if not (question.kept_needed and unkept) and not question.answer.done():
+            question.answer.set_result(not followed.error)
+    followed.asked = [question for question in followed.asked if not question.answer.done()]
 
 
 def _silence(followed: _Followed) -> str:

@@ -5,20 +5,29 @@ The table in :func:`decide` is read from top to bottom; the first line that fits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
+from ajrd.policy import backoff
 from ajrd.policy.eligibility import Site, refusal
+from ajrd.policy.fruitless import Past, fruitless
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should happen. ``branch`` names the line of the table, ``reason`` is for people."""
+    """What should happen. ``branch`` names the line of the table, ``reason`` is for people.
+
+    ``used`` counts the requeues of the job with this one; ``start_delay`` (s) puts the successor
+    off.
+    """
 
     verb: Verb
     branch: str
     reason: str
     exclude_nodes: tuple[str, ...] = ()
+    used: int = 0
+    start_delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,8 @@ class Case:
 
     ``used`` counts the requeues of this job that ajrd has already begun; restarts that
     happened before ajrd knew the job count as used, for nobody can say whose they were.
+    ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
+    how long a job is first put off whose attempts fail at once.
     """
 
     job: JobInfo
@@ -34,6 +45,9 @@ class Case:
     verdict: Verdict
     used: int
     site: Site
+    attempts: Sequence[Past] = ()
+    no_progress_limit: int = 0
+    backoff: float = 0.0
 
 
 def decide(case: Case) -> Plan:
@@ -50,9 +64,20 @@ def decide(case: Case) -> Plan:
         return Plan(Verb.CHAIN, "singleton", f"{cause}: the next job of the chain takes over")
     if case.used >= directive.max_requeue_times:
         spent = f"requeued {case.used} of {directive.max_requeue_times} times"
-        return Plan(Verb.STOP, "budget_spent", f"{cause}: {spent}, no more requeue")
-    attempt = f"requeue {case.used + 1} of {directive.max_requeue_times}"
-    return Plan(Verb.REQUEUE, "requeue", f"{cause}: {attempt}", _exclude(case))
+        return Plan(Verb.STOP, "budget_spent", f"{cause}: {spent}, no more requeue", used=case.used)
+    row = fruitless(verdict.cause or "", case.attempts)
+    if 0 < case.no_progress_limit <= row:
+        again = f"{row} attempts in a row failed by it without getting further"
+        return Plan(Verb.STOP, "no_progress", f"{cause}: {again}, no more requeue", used=case.used)
+    return _requeue(case, cause)
+
+
+def _requeue(case: Case, cause: str) -> Plan:
+    used = case.used + 1
+    delay = backoff.delay([attempt.seconds for attempt in case.attempts], case.backoff)
+    later = f", {delay:.0f} s later: it fails quickly" if delay else ""
+    reason = f"{cause}: requeue {used} of {case.directive.max_requeue_times}{later}"
+    return Plan(Verb.REQUEUE, "requeue", reason, _exclude(case), used, delay)
 
 
 def _pointless(case: Case) -> bool:

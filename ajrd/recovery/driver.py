@@ -1,36 +1,48 @@
 """Carries out one decision: look, do the next missing step, look again.
 
 What to do comes from :mod:`ajrd.recovery.sequence`; this module only runs it against Slurm and
-writes down each step before and after. A step is *claimed* in the store before its command
-runs, so after a crash it is known that it may have run.
+writes down each step before and after. A step is *claimed* before its command runs, so after a
+crash it is known that it may have run. Three things stand between a claim and a command that kills:
+the job is read once more, the lease must not have run out, and that look must be fresh, for this
+process may have been frozen in between.
+
+When the store stays away for longer than ``store_grace`` a decision is carried on in memory
+(:mod:`ajrd.recovery.notebook`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import shlex
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import structlog
 from ClusterShell.NodeSet import NodeSet
 
+from ajrd.clock import ticks
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import ActionState, DecisionState, Directive, JobInfo, ResumeMode, Step, Verb
-from ajrd.policy.admin_comment import Mark, with_mark
-from ajrd.policy.directive import Limits, parse_directive
+from ajrd.policy.directive import parse_directive
 from ajrd.recovery.chain import next_in_chain
+from ajrd.recovery.leadership import Leads
+from ajrd.recovery.notebook import Book, Notebook, changed
 from ajrd.recovery.sequence import (
+    Contest,
     Do,
     End,
     Move,
     Outcome,
     Situation,
     Wait,
-    earliest_start,
     next_move,
+    successor_start,
 )
-from ajrd.recovery.settings import Clock, no_checkpoint
+from ajrd.recovery.settings import Clock, Settings, no_checkpoint
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Refusal, Slurm
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
@@ -41,85 +53,146 @@ log = structlog.get_logger("ajrd.recovery")
 KILLING = frozenset({Step.REQUEUE_HOLD, Step.CANCEL})
 #: Steps that may fail without harm: the recovery goes on without them.
 OPTIONAL = frozenset({Step.ANNOUNCE, Step.UPDATE})
+#: Refusals that may pass: the state changes, or a controller that is taking over asks the wrong
+#: MUNGE or user database.
+PASSING = frozenset({Refusal.WRONG_STATE, Refusal.NOT_PERMITTED})
+#: So often such a step is tried, with up to SLOW seconds in between. A release is never given up.
+MAX_TRIES = 60
 #: A decision that needs nothing more, whoever has closed it.
 _OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 #: Seconds between looks while Slurm works, and while a job waits for resources.
 QUICK, SLOW = 0.02, 2.0
+#: The successor of a requeue cannot run within a second of its kill (:mod:`~.sequence`). A kill
+#: that follows a look by less than this can therefore not hit it, whoever else has been acting.
+FRESH = 0.5
 
 
-class _Refused(Exception):
-    """Slurm will not do a step that cannot be left out."""
+@dataclass(slots=True)
+class Run:
+    """One decision being carried out. ``last`` is how it was last seen or changed.
+
+    ``away_since``: the first of the failures of the store in a row.
+    """
+
+    job: JobRecord
+    attempt: AttemptRecord
+    book: Book
+    last: DecisionRecord | None = None
+    away_since: datetime | None = None
+
+    @property
+    def notebook(self) -> Notebook | None:
+        """The book, if it is not the store."""
+        return self.book if isinstance(self.book, Notebook) else None
+
+    async def claim(self, action: ActionRecord, now: datetime, target: str) -> None:
+        """Says that a command is about to run, and remembers that."""
+        await self.book.claim(action, now, target)
+        if self.last is not None:
+            claimed = {"state": ActionState.CLAIMED, "claimed_at": now, "target": target}
+            self.last = replace(self.last, actions=changed(self.last.actions, action, **claimed))
 
 
 class Driver:
-    """Executes decisions; one :meth:`drive` for each at a time."""
+    """Executes decisions; one :class:`Run` for each at a time."""
 
     def __init__(
         self,
         slurm: Slurm,
         store: Store,
+        leads: Leads,
+        settings: Settings,
         clock: Clock,
-        limits: Limits,
         before_release: Callable[[AttemptRecord], Awaitable[None]],
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._slurm = slurm
         self._store = store
+        self._leads = leads
         self._clock = clock
-        self._limits = limits
+        self.settings = settings
         self._before_release = before_release
         self._checkpoint = checkpoint
 
-    async def drive(self, job: JobRecord, attempt: AttemptRecord) -> None:
-        """Runs the decision on ``attempt`` to its end, however often Slurm or the store fail."""
+    def begin(
+        self, job: JobRecord, attempt: AttemptRecord, notebook: Notebook | None = None
+    ) -> Run:
+        """A run of the decision on ``attempt``, in the store or in a notebook."""
+        return Run(job, attempt, notebook or self._store)
+
+    async def drive(self, run: Run) -> None:
+        """Steps until the decision is over, however often Slurm or the store fail."""
         delay = QUICK
         while True:
-            try:
-                move = await self._once(job, attempt)
-            except (SlurmUnavailable, StoreUnavailable) as error:
-                log.warning("recovery_waits", job=job.job_id, attempt=attempt.idx, why=str(error))
-                move = Wait(str(error))
-            match move:
+            match await self.step(run):
                 case End():
                     return
                 case Do():
                     delay = QUICK
                 case Wait(until=until):
                     delay = min(delay * 1.5, SLOW) if until is None else self._left(until)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 -- spreads retries
+
+    async def step(self, run: Run) -> Move:
+        """One look and at most one step; what came of it tells how soon to look again."""
+        try:
+            move = await self._once(run)
+        except SlurmUnavailable as error:
+            move = Wait(str(error))
+            log.warning("recovery_waits", job=run.job.job_id, why=str(error))
+        except StoreUnavailable as error:
+            move = Wait(str(error))
+            log.warning("recovery_waits", job=run.job.job_id, why=str(error))
+            self._without_store(run)
+        else:
+            run.away_since = None
+        return move
+
+    def _without_store(self, run: Run) -> None:
+        """After ``store_grace`` an open decision goes on in memory."""
+        run.away_since = run.away_since or self._clock()
+        waited = (self._clock() - run.away_since).total_seconds()
+        if run.last is not None and waited >= self.settings.store_grace:
+            run.book, run.away_since = Notebook.continuing(run.last), None
+            log.warning("degraded", job=run.job.job_id, attempt=run.attempt.idx)
 
     def _left(self, until: datetime) -> float:
         """Seconds until a moment, within the bounds of one wait."""
         return min(max((until - self._clock()).total_seconds(), QUICK), SLOW)
 
-    async def _once(self, job: JobRecord, attempt: AttemptRecord) -> Move:
-        """One look and at most one step; what came of it tells how soon to look again."""
-        decision = await self._store.decision(attempt.id)
+    async def _once(self, run: Run) -> Move:
+        decision = run.last = await run.book.decision(run.attempt.id)
         if decision is None or decision.state is not DecisionState.OPEN:
             return _OVER
-        situation = await self._look(decision, job, attempt)
+        situation = await self._look(decision, run)
         move = next_move(situation)
         if isinstance(move, End):
-            await self._close(decision, job, attempt, move, "")
+            await self._close(decision, run, move, "")
         elif isinstance(move, Do):
-            return await self._do(move, decision, job, attempt, situation)
+            return await self._do(move, decision, run, situation)
         return move
 
-    async def _look(
-        self, decision: DecisionRecord, job: JobRecord, attempt: AttemptRecord
-    ) -> Situation:
-        seen = await self._slurm.job(job.job_id)
-        following = await self._next_job(job) if decision.verb is Verb.CHAIN else None
+    async def _look(self, decision: DecisionRecord, run: Run) -> Situation:
+        now = self._clock()
+        seen = await self._slurm.job(run.job.job_id)
+        following = await self._next_job(run.job) if decision.verb is Verb.CHAIN else None
+        mark = read_mark(seen.admin_comment) if seen else None
         return Situation(
             verb=decision.verb,
-            attempt=attempt.idx,
+            attempt=run.attempt.idx,
             job=seen,
             settled=frozenset(a.step for a in decision.actions if _settled(a)),
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
-            now=self._clock(),
+            now=now,
             hold_deadline=decision.hold_deadline,
+            contest=self._contest(decision, mark) if run.notebook else None,
             next_job=following,
         )
+
+    def _contest(self, decision: DecisionRecord, mark: Mark | None) -> Contest:
+        announced = next(a.finished_at for a in decision.actions if a.step is Step.ANNOUNCE)
+        until = (announced or self._clock()) + timedelta(seconds=self.settings.contest)
+        return Contest(mark.by if mark else "", self._leads.name, until)
 
     async def _next_job(self, job: JobRecord) -> JobInfo | None:
         everyone = await self._slurm.jobs()
@@ -128,50 +201,39 @@ class Driver:
         )
 
     def _in_chain(self, comment: str) -> bool:
-        directive = parse_directive(comment, self._limits)
+        directive = parse_directive(comment, self.settings.limits)
         return isinstance(directive, Directive) and directive.mode is ResumeMode.SINGLETON
 
-    async def _do(
-        self,
-        move: Do,
-        decision: DecisionRecord,
-        job: JobRecord,
-        attempt: AttemptRecord,
-        situation: Situation,
-    ) -> Move:
+    async def _do(self, move: Do, decision: DecisionRecord, run: Run, situation: Situation) -> Move:
         step = move.step
         action = next(a for a in decision.actions if a.step is step)
-        target = _target(step, job, situation)
+        target = _target(step, run.job, situation)
         if step is Step.RELEASE:
-            await self._before_release(attempt)
+            await self._before_release(run.attempt)
         self._checkpoint(f"before_claim:{step}")
-        await self._store.claim(action, self._clock(), target)
+        await run.claim(action, self._clock(), target)
         self._checkpoint(f"claimed:{step}")
-        if step in KILLING and not await self._still(step, decision, job, attempt):
-            await self._finish(action, attempt, ActionState.SKIPPED, "Slurm shows otherwise by now")
+        looked = ticks()
+        if step in KILLING and next_move(await self._look(decision, run)) != move:
+            await self._finish(action, run, ActionState.SKIPPED, "Slurm shows otherwise by now")
             return move
+        self._checkpoint(f"looked:{step}")
+        if not (run.notebook or self._leads.may_act()):
+            return Wait("the lease could not be renewed")
+        if step in KILLING and ticks() - looked > FRESH:
+            return Wait("the look at the job is not fresh enough to kill by")
         try:
-            result = await self._command(step, target, decision, attempt, situation.job)
+            result = await self._command(step, target, decision, run, situation)
         except SlurmRejected as error:
-            return await self._rejected(error, action, decision, job, attempt)
+            return await self._rejected(error, action, decision, run)
         self._checkpoint(f"ran:{step}")
-        await self._finish(action, attempt, ActionState.DONE, result)
+        await self._finish(action, run, ActionState.DONE, result)
         self._checkpoint(f"finished:{step}")
-        log.info("action_done", job=target, attempt=attempt.idx, step=step.value, did=result)
+        log.info("action_done", job=target, attempt=run.attempt.idx, step=step.value, did=result)
         return move
 
-    async def _still(
-        self, step: Step, decision: DecisionRecord, job: JobRecord, attempt: AttemptRecord
-    ) -> bool:
-        return next_move(await self._look(decision, job, attempt)) == Do(step)
-
     async def _command(
-        self,
-        step: Step,
-        target: str,
-        decision: DecisionRecord,
-        attempt: AttemptRecord,
-        seen: JobInfo | None,
+        self, step: Step, target: str, decision: DecisionRecord, run: Run, situation: Situation
     ) -> str:
         slurm = self._slurm
         match step:
@@ -185,47 +247,53 @@ class Driver:
                 await slurm.release(target)
                 return f"scontrol release {target}"
             case Step.ANNOUNCE | Step.UPDATE:
-                change = _change(step, decision, attempt, seen)
+                change = _change(step, decision, self._mark(decision, run), situation)
                 await slurm.update(target, change)
                 return shlex.join(["scontrol", "update", f"JobId={target}", *change.words()])
 
     async def _rejected(
-        self,
-        error: SlurmRejected,
-        action: ActionRecord,
-        decision: DecisionRecord,
-        job: JobRecord,
-        attempt: AttemptRecord,
+        self, error: SlurmRejected, action: ActionRecord, decision: DecisionRecord, run: Run
     ) -> Move:
-        log.warning("slurm_refused", job=job.job_id, step=action.step.value, why=str(error))
-        await self._finish(action, attempt, ActionState.FAILED, str(error))
-        if action.step in OPTIONAL or error.code == Refusal.UNKNOWN_JOB:
-            return Do(action.step)
-        if error.code == Refusal.WRONG_STATE or action.step is Step.RELEASE:
+        step, code = action.step, error.code
+        log.warning("slurm_refused", job=run.job.job_id, step=step.value, why=str(error))
+        await self._finish(action, run, ActionState.FAILED, str(error))
+        if step in OPTIONAL or code == Refusal.UNKNOWN_JOB:
+            return Do(step)
+        if step is Step.RELEASE or (code in PASSING and action.tries < MAX_TRIES):
             return Wait(str(error))
+        await self._unmark(decision, run)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
-        await self._close(decision, job, attempt, end, str(error))
+        await self._close(decision, run, end, str(error))
         return end
 
-    async def _finish(
-        self, action: ActionRecord, attempt: AttemptRecord, state: ActionState, result: str
-    ) -> None:
-        await self._store.finish(action, attempt, state, result, self._clock())
+    async def _unmark(self, decision: DecisionRecord, run: Run) -> None:
+        """AdminComment must not promise a hold that will not come: a later one is not ours."""
+        seen = await self._slurm.job(run.job.job_id)
+        if seen is None:
+            return
+        mark = replace(self._mark(decision, run), hold_deadline=None)
+        with suppress(SlurmRejected):
+            comment = with_mark(seen.admin_comment, mark)
+            await self._slurm.update(seen.job_id, JobUpdate(admin_comment=comment))
 
-    async def _close(
-        self,
-        decision: DecisionRecord,
-        job: JobRecord,
-        attempt: AttemptRecord,
-        end: End,
-        detail: str,
+    def _mark(self, decision: DecisionRecord, run: Run) -> Mark:
+        name, idx = self._leads.name, run.attempt.idx
+        return Mark(idx, decision.hold_deadline, decision.reason, decision.used, name)
+
+    async def _finish(
+        self, action: ActionRecord, run: Run, state: ActionState, result: str
     ) -> None:
+        await run.book.finish(action, run.attempt, state, result, self._clock())
+
+    async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()
-        await self._store.close_decision(decision, attempt, state, outcome, detail, now)
+        self._checkpoint("before_close")
+        await run.book.close_decision(decision, run.attempt, state, outcome, detail, now)
+        self._checkpoint("closed")
         log.info(
             "decision_closed",
-            job=job.job_id,
-            attempt=attempt.idx,
+            job=run.job.job_id,
+            attempt=run.attempt.idx,
             decision=decision.id,
             state=state.value,
             outcome=outcome.value,
@@ -247,17 +315,16 @@ def _target(step: Step, job: JobRecord, situation: Situation) -> str:
     return job.job_id
 
 
-def _change(
-    step: Step, decision: DecisionRecord, attempt: AttemptRecord, seen: JobInfo | None
-) -> JobUpdate:
+def _change(step: Step, decision: DecisionRecord, mark: Mark, situation: Situation) -> JobUpdate:
+    seen = situation.job
     before = seen.admin_comment if seen else ""
-    comment = with_mark(before, Mark(attempt.idx, decision.hold_deadline, decision.reason))
+    comment = with_mark(before, mark)
     said = None if comment == before else comment
     if step is Step.ANNOUNCE:
         return JobUpdate(admin_comment=said)
     excluded = seen.exclude_nodes if seen else ""
     return JobUpdate(
-        start_at=earliest_start(seen) if seen else None,
+        start_at=successor_start(seen, decision.start_delay) if seen else None,
         exclude_nodes=merged_nodes(excluded, decision.exclude_nodes),
         admin_comment=said,
     )

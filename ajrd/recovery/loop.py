@@ -8,7 +8,7 @@ itself changes no job; a decision that is to be executed is handed to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,14 +20,24 @@ from ajrd.model import Anomaly, DecisionState, Directive, Verb, Verdict
 from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
-from ajrd.recovery.driver import Driver
+from ajrd.policy.fruitless import Past
+from ajrd.recovery import tracking
+from ajrd.recovery.driver import Driver, Run
 from ajrd.recovery.jobs import Jobs
+from ajrd.recovery.leadership import Leads
 from ajrd.recovery.nodes import suspects
+from ajrd.recovery.notebook import Notebook
 from ajrd.recovery.sequence import STEPS, Outcome
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
-from ajrd.recovery.watched import Watched
+from ajrd.recovery.watched import Chapter, Watched
+from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
-from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
+from ajrd.store.records import (
+    AnomalyRecord,
+    AttemptRecord,
+    DecisionRecord,
+    JobRecord,
+)
 from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.recovery")
@@ -37,7 +47,7 @@ NAP = 0.005
 
 
 class Recovery:
-    """The loop. :meth:`run` until cancelled; :meth:`learn` brings new evidence."""
+    """The loop. :meth:`run` until cancelled; :meth:`learn` and :meth:`hear` bring evidence."""
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class Recovery:
         detection: Detection,
         settings: Settings,
         clock: Clock,
+        leads: Leads,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._slurm = slurm
@@ -56,41 +67,55 @@ class Recovery:
         self._clock = clock
         self._checkpoint = checkpoint
         self._settings = settings
-        self._jobs = Jobs(slurm, store, logs, settings, clock)
+        self._jobs = Jobs(slurm, store, logs, settings, clock, leads.name)
         self._driver = Driver(
-            slurm, store, clock, settings.limits, self._drain_before_release, checkpoint
+            slurm, store, leads, settings, clock, self._drain_before_release, checkpoint
         )
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
-        self.looked = asyncio.Event()
+        self._driving: set[int] = set()
+        self._resumed = False
 
     def configure(self, settings: Settings) -> None:
         """Takes over new settings; decisions already made stay as they are."""
-        self._settings = self._jobs.settings = settings
+        self._settings = self._jobs.settings = self._driver.settings = settings
         self._wake.set()
 
     def learn(self, attempt: int, new: list[AnomalyRecord], pulse: Pulse | None) -> None:
         """New evidence of an attempt, already in the store."""
         watched = self._jobs.by_attempt.get(attempt)
-        if watched is None:
+        chapter = watched.chapter if watched else None
+        if chapter is None or chapter.attempt.id != attempt:
             return
-        watched.anomalies.extend(new)
         if pulse is not None:
-            watched.pulses[pulse.source] = pulse
-        if new:
+            chapter.pulses[pulse.source] = pulse
+        if chapter.add(new):
             self._wake.set()
 
+    def hear(self, attempt: int, seen: Iterable[Anomaly], pulse: Pulse | None) -> None:
+        """New evidence of an attempt that the store could not take; may be told repeatedly."""
+        unstored = [AnomalyRecord(id=0, attempt=attempt, anomaly=anomaly) for anomaly in seen]
+        self.learn(attempt, unstored, pulse)
+
     async def run(self) -> None:
-        """Looks, decides, sleeps; ends only by cancellation."""
+        """Looks, decides, sleeps; ends by cancellation, or with NotLeader."""
         async with self._tasks:
             next_look = self._clock()
             while True:
                 if self._clock() >= next_look:
-                    await self._guarded(self._look(), "look")
+                    await self.look()
                     next_look = self._clock() + timedelta(seconds=self._settings.poll)
-                for watched in list(self._jobs.watched.values()):
-                    await self._guarded(self._consider(watched), "consider")
+                await self.consider()
                 await self._sleep_until(next_look)
+
+    async def look(self) -> None:
+        """One look at Slurm and the store; what does not answer is asked again at the next."""
+        await self._guarded(self._look(), "look")
+
+    async def consider(self) -> None:
+        """Decides where the evidence is ripe."""
+        for watched in list(self._jobs.watched.values()):
+            await self._guarded(self._consider(watched), "consider")
 
     async def _guarded(self, work: Coroutine[None, None, None], what: str) -> None:
         """Silence of Slurm or the store is never news: say so and look again later."""
@@ -102,20 +127,25 @@ class Recovery:
     async def _look(self) -> None:
         if not self._jobs.cluster:
             self._jobs.cluster = (await self._slurm.cluster()).name
-            await self._resume()
         await self._jobs.look()
-        self.looked.set()
+        if not self._resumed:
+            await self._resume()
 
     async def _resume(self) -> None:
-        """Open decisions of an earlier run go on from wherever they are."""
+        """Open decisions of an earlier run, or of another ajrd, go on from wherever they are."""
         for job in await self._store.open_jobs(self._jobs.cluster):
             for attempt in await self._store.attempts(job.id):
-                decision = await self._store.decision(attempt.id)
-                if decision is not None and decision.state is DecisionState.OPEN:
-                    self._drive(job, attempt)
+                await self._go_on(job, attempt)
+        self._resumed = True
+
+    async def _go_on(self, job: JobRecord, attempt: AttemptRecord) -> None:
+        decision = await self._store.decision(attempt.id)
+        if decision is not None and decision.state is DecisionState.OPEN:
+            self._drive(job, attempt)
 
     async def _sleep_until(self, next_look: datetime) -> None:
-        dues = (self._due(watched) for watched in self._jobs.watched.values())
+        chapters = (watched.chapter for watched in self._jobs.watched.values())
+        dues = (self._due(chapter) for chapter in chapters if chapter is not None)
         until = min([next_look, *(due for due in dues if due is not None)])
         self._wake.clear()
         seconds = max((until - self._clock()).total_seconds(), NAP)
@@ -123,94 +153,134 @@ class Recovery:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    def _due(self, watched: Watched) -> datetime | None:
+    def _due(self, chapter: Chapter) -> datetime | None:
         """When to consider a job, if that lies ahead; what is overdue waits for the next look."""
-        if watched.settled:
+        if chapter.settled:
             return None
-        due = self._weigh(watched).due
+        due = self._weigh(chapter).due
         return due if due is not None and due > self._clock() else None
 
-    def _weigh(self, watched: Watched) -> Ripeness:
+    def _weigh(self, chapter: Chapter) -> Ripeness:
         return weigh(
-            [record.anomaly for record in watched.anomalies],
-            watched.pulses.values(),
-            ended=watched.ended,
+            [record.anomaly for record in chapter.anomalies],
+            chapter.pulses.values(),
+            ended=chapter.ended,
             settle=self._settings.settle,
             progress_lag=self._settings.progress_lag,
         )
 
     async def _consider(self, watched: Watched) -> None:
-        attempt = watched.attempt
-        if attempt is None or not isinstance(watched.directive, Directive):
+        chapter = watched.chapter
+        if chapter is None or not isinstance(watched.directive, Directive):
             return
-        if watched.ended and not watched.drained:
-            if not watched.draining:
-                watched.draining = True
-                self._tasks.create_task(self._end(watched, attempt), name=f"end-{attempt.id}")
+        if chapter.ended and not chapter.drained:
+            if not chapter.draining:
+                chapter.draining = True
+                self._spawn(self._end(watched, chapter), f"end-{chapter.attempt.id}")
             return
-        if watched.settled:
+        if chapter.settled:
             return
-        ripe = self._weigh(watched)
+        ripe = self._weigh(chapter)
         if ripe.due is not None and self._clock() >= ripe.due:
-            await self._decide(watched, attempt, ripe.standing)
+            await self._decide(watched, chapter, ripe)
 
-    async def _end(self, watched: Watched, attempt: AttemptRecord) -> None:
+    async def _end(self, watched: Watched, chapter: Chapter) -> None:
         """Reads what an ended attempt has left behind, and what its end state says."""
         try:
-            await self._drain(attempt)
-            await self._logs.leave(attempt.id)
-            await self._note_end_state(watched, attempt)
-            watched.drained = True
+            await self._drain(chapter.attempt)
+            await self._logs.leave(chapter.attempt.id)
+            await self._note_end_state(watched, chapter)
+            chapter.drained = True
             self._wake.set()
-        except StoreUnavailable as error:
-            log.warning("unknown", doing="end of attempt", why=str(error))
         finally:
-            watched.draining = False
+            chapter.draining = False
 
     async def _drain(self, attempt: AttemptRecord) -> None:
         if await self._logs.drain(attempt.id, self._settings.drain_limit):
             return
         message = "some logs could not be read to their end"
-        await self._store.log(
-            self._clock(), "drain_incomplete", message, job=attempt.job, attempt_idx=attempt.idx
-        )
+        log.warning("drain_incomplete", attempt=attempt.idx, why=message)
+        with suppress(StoreUnavailable):
+            await self._store.log(
+                self._clock(), "drain_incomplete", message, job=attempt.job, attempt_idx=attempt.idx
+            )
 
-    async def _note_end_state(self, watched: Watched, attempt: AttemptRecord) -> None:
+    async def _note_end_state(self, watched: Watched, chapter: Chapter) -> None:
         finding = self._detection.from_end_state(watched.seen)
+        attempt, now = chapter.attempt, self._clock()
         if finding is None or watched.seen.restarts != attempt.idx:
             return
-        now = self._clock()
         anomaly = Anomaly(finding, "slurm", now)
-        new = await self._store.record_evidence(attempt, [anomaly], None, None, now)
-        self.learn(attempt.id, new, None)
+        try:
+            chapter.add(await self._store.record_evidence(attempt, [anomaly], None, None, now))
+        except StoreUnavailable:
+            self.hear(attempt.id, [anomaly], None)
 
-    async def _decide(
-        self, watched: Watched, attempt: AttemptRecord, evidence: tuple[Anomaly, ...]
-    ) -> None:
-        amount = len(watched.anomalies)
-        verdict = self._detection.classify(evidence)
+    # deciding
+
+    async def _decide(self, watched: Watched, chapter: Chapter, ripe: Ripeness) -> None:
+        amount = len(chapter.evidence)
+        verdict = self._detection.classify(ripe.standing)
         if verdict.cause is None:
-            watched.weighed = amount
+            chapter.weighed = amount
             return
-        verdict = replace(verdict, nodes=suspects(verdict.nodes, attempt.nodes))
-        plan = await self._plan(watched.record, attempt, verdict)
-        record = self._decision(plan, attempt, verdict, watched.anomalies)
+        verdict = replace(verdict, nodes=suspects(verdict.nodes, chapter.attempt.nodes))
+        try:
+            await self._decide_in_store(watched, chapter, verdict)
+        except StoreUnavailable:
+            assert ripe.due is not None
+            waited = (self._clock() - ripe.due).total_seconds()
+            if waited < self._settings.store_grace or not self._settings.site.act:
+                raise
+            await self._decide_in_memory(watched, chapter, verdict)
+
+    async def _decide_in_store(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
+        await self._jobs.save(watched)
+        job, attempt = watched.record, chapter.attempt
+        used = await self._store.requeues_begun(job.id) + job.restarts_before
+        attempts = await self._store.attempts(job.id)
+        failures = await self._store.failures(job.id)
+        past = tracking.past(attempts, failures, self._clock())
+        plan = await self._plan(job, attempt, verdict, used, past)
+        record = self._decision(plan, attempt, verdict, chapter.anomalies)
         steps = STEPS[plan.verb] if record.state is DecisionState.OPEN else ()
-        await self._store.write_decision(record, watched.record, attempt, steps)
+        self._checkpoint("before_decision")
+        await self._store.write_decision(record, job, attempt, steps)
         self._checkpoint("decision_written")
-        watched.decided = True
+        chapter.decided = True
+        self._say(job, attempt, record)
+        await self._go_on(job, attempt)
+
+    async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
+        """Without the store, Slurm's restart counter is the budget: it can only be stricter."""
+        job, attempt = watched.record, chapter.attempt
+        plan = await self._plan(job, attempt, verdict, attempt.idx, ())
+        if plan.verb is Verb.LEAVE:
+            raise StoreUnavailable("nothing is to be done, which can be written down later")
+        record = self._decision(plan, attempt, verdict, [])
+        chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
+        chapter.decided = True
+        self._say(job, attempt, record)
+        self._drive(job, attempt, chapter.notebook)
+
+    def _say(self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord) -> None:
         log.info(
             "decision",
-            job=watched.record.job_id,
+            job=job.job_id,
             attempt=attempt.idx,
-            verb=plan.verb.value,
+            verb=record.verb.value,
             state=record.state.value,
-            reason=plan.reason,
+            reason=record.reason,
         )
-        if record.state is DecisionState.OPEN:
-            self._drive(watched.record, attempt)
 
-    async def _plan(self, job: JobRecord, attempt: AttemptRecord, verdict: Verdict) -> Plan:
+    async def _plan(
+        self,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        verdict: Verdict,
+        used: int,
+        past: Sequence[Past],
+    ) -> Plan:
         """Decides on the job as Slurm shows it this moment, with its newest comment."""
         what = f"{verdict.kind} {verdict.cause}"
         fresh = await self._slurm.job(job.job_id)
@@ -221,8 +291,18 @@ class Recovery:
         directive = parse_directive(fresh.comment, self._settings.limits)
         if isinstance(directive, NotManaged):
             return Plan(Verb.LEAVE, "not_managed", f"{what}, left alone: {directive}")
-        used = await self._store.requeues_begun(job.id) + job.restarts_before
-        return decide(Case(fresh, directive, verdict, used, self._settings.site))
+        mark = read_mark(fresh.admin_comment)
+        case = Case(
+            fresh,
+            directive,
+            verdict,
+            used=max(used, mark.used if mark else 0),
+            site=self._settings.site,
+            attempts=past,
+            no_progress_limit=self._settings.no_progress_limit,
+            backoff=self._settings.backoff,
+        )
+        return decide(case)
 
     def _decision(
         self, plan: Plan, attempt: AttemptRecord, verdict: Verdict, evidence: list[AnomalyRecord]
@@ -246,21 +326,56 @@ class Recovery:
             hold_deadline=hold if executed and plan.verb is Verb.REQUEUE else None,
             created_at=now,
             closed_at=None if executed else now,
+            used=plan.used,
+            start_delay=plan.start_delay,
+            cause=verdict.cause or "",
         )
 
-    def _drive(self, job: JobRecord, attempt: AttemptRecord) -> None:
-        self._tasks.create_task(self._drive_to_end(job, attempt), name=f"drive-{attempt.id}")
-
-    async def _drive_to_end(self, job: JobRecord, attempt: AttemptRecord) -> None:
+    def _drive(
+        self, job: JobRecord, attempt: AttemptRecord, notebook: Notebook | None = None
+    ) -> None:
+        if attempt.id in self._driving:
+            return
+        self._driving.add(attempt.id)
         watched = self._jobs.watched.get(job.job_id)
         if watched is not None:
             watched.driving = True
-        try:
-            await self._driver.drive(job, attempt)
-        finally:
-            if watched is not None:
-                watched.driving = False
-            self._wake.set()
+        run = self._driver.begin(job, attempt, notebook)
+        self._spawn(self._drive_to_end(run, watched), f"drive-{attempt.id}")
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        self._tasks.create_task(work, name=name)
+
+    async def _drive_to_end(self, run: Run, watched: Watched | None) -> None:
+        await self._driver.drive(run)
+        self._driven(run, watched)
+
+    def _driven(self, run: Run, watched: Watched | None) -> None:
+        """A decision is over; one that was ended in memory waits there to be written."""
+        self._driving.discard(run.attempt.id)
+        self._wake.set()
+        if watched is None:
+            return
+        watched.driving = False
+        if run.notebook is not None:
+            self._keep(run.notebook, watched, run.attempt)
+
+    def _keep(self, note: Notebook, watched: Watched, attempt: AttemptRecord) -> None:
+        for chapter in watched.chapters:
+            if chapter.attempt.idx == attempt.idx:
+                chapter.notebook = note
+                return
+        watched.chapters.insert(0, Chapter(attempt, notebook=note, decided=True, drained=True))
+
+    async def leave_notes(self) -> None:
+        """Another ajrd leads: what was done in memory is still written, as history."""
+        for watched in [*self._jobs.watched.values()]:
+            for chapter in watched.chapters:
+                if chapter.notebook is not None and chapter.attempt.id > 0:
+                    note = chapter.notebook.record
+                    log.warning("note_left", job=watched.record.job_id, reason=note.reason)
+                    with suppress(StoreUnavailable):
+                        await self._store.import_decision(note, watched.record, chapter.attempt)
 
     async def _drain_before_release(self, attempt: AttemptRecord) -> None:
         """The successor truncates the batch log: what stands there must be read before."""

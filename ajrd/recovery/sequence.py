@@ -25,6 +25,10 @@ the decision is on:
 A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
 ABANDONED: they know better. A hold that has passed its deadline is released without its update.
 
+While the database is away nobody can claim anything, and a second head node may see the same job.
+Then the announcement is a must, and it is a contest: who is about to kill has written his name into
+AdminComment and waits; if another name stands there afterwards, the other one acts.
+
 Why the update waits for the next second. A kill revokes the job's credentials on its nodes, and
 slurmd compares times in whole seconds: a successor that starts on the same node within the second
 in which the kill ended is killed at once, "Job credential revoked" (seen on 22.05; the comment in
@@ -39,6 +43,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ajrd.model import DecisionState, HoldBy, JobInfo, JobState, Step, Verb
+from ajrd.slurm.base import earliest_start
 
 
 class Outcome(StrEnum):
@@ -55,6 +60,7 @@ class Outcome(StrEnum):
     HELD_BY_OTHERS = "held_by_others"
     JOB_UNKNOWN = "job_unknown"
     REFUSED_BY_SLURM = "refused_by_slurm"
+    TAKEN_OVER = "taken_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,15 @@ class End:
 Move = Do | Wait | End
 
 
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Acting without the store: whose name stands in AdminComment, ours, and until when to wait."""
+
+    name: str
+    ours: str
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """Everything the next move depends on.
@@ -99,6 +114,7 @@ class Situation:
     begun: frozenset[Step]
     now: datetime
     hold_deadline: datetime | None = None
+    contest: Contest | None = None
     next_job: JobInfo | None = None
 
 
@@ -158,9 +174,20 @@ def _before_requeue(now: Situation, job: JobInfo) -> Move:
         return _abandoned(Outcome.ENDED_WELL)
     if job.completing or job.state is JobState.PENDING:
         return Wait("Slurm is ending the attempt")
+    return _announced(now, job) or Do(Step.REQUEUE_HOLD)
+
+
+def _announced(now: Situation, job: JobInfo) -> Move | None:
+    """What is still to do before a kill, or None."""
     if Step.ANNOUNCE not in now.settled:
         return Do(Step.ANNOUNCE)
-    return Do(Step.REQUEUE_HOLD)
+    if now.contest is None or job.state.ended:
+        return None
+    if now.contest.name != now.contest.ours:
+        return _abandoned(Outcome.TAKEN_OVER)
+    if now.now < now.contest.until:
+        return Wait("another ajrd may be about to act", now.contest.until)
+    return None
 
 
 def _successor_pending(now: Situation, job: JobInfo) -> Move:
@@ -180,16 +207,16 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     return Do(Step.UPDATE)
 
 
-def earliest_start(job: JobInfo) -> datetime:
-    """When the successor of a requeued job may start, on the controller's clock."""
-    return job.submit_time.replace(microsecond=0) + timedelta(seconds=1)
+def successor_start(job: JobInfo, delay: float) -> datetime:
+    """When the successor is to start, put off by ``delay`` seconds."""
+    return earliest_start(job) + timedelta(seconds=round(delay))
 
 
 def _stop(now: Situation, job: JobInfo) -> Move:
     if job.state is JobState.COMPLETED and not job.completing:
         return _abandoned(Outcome.ENDED_WELL)
-    if Step.ANNOUNCE not in now.settled:
-        return Do(Step.ANNOUNCE)
+    if before := _announced(now, job):
+        return before
     if job.completing:
         return Wait("Slurm is ending the attempt")
     if job.state is JobState.PENDING:

@@ -17,13 +17,24 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Times are in seconds. ``hold_limit`` is how long a job may at most stay held by ajrd."""
+    """Times are in seconds.
+
+    ``hold_limit`` is how long a job may at most stay held by ajrd, ``store_grace`` how long a
+    decision waits for a database that is away, ``contest`` how long a name stands in AdminComment
+    before ajrd kills without the database. ``no_progress_limit``: so many attempts in a row may
+    fail by one cause without getting further (0: any number). ``backoff`` is how long a job is
+    first put off whose attempts fail at once.
+    """
 
     poll: float = 1.0
     settle: float = 2.0
     progress_lag: float = 1.0
     hold_limit: float = 120.0
     drain_limit: float = 3.0
+    store_grace: float = 60.0
+    contest: float = 2.0
+    no_progress_limit: int = 2
+    backoff: float = 15.0
     site: Site = field(default_factory=Site)
     limits: Limits = field(default_factory=Limits)
 
@@ -47,7 +58,10 @@ class Logs(Protocol):
         """Follow the logs of an attempt; called at every look, so it must be cheap."""
 
     async def drain(self, attempt: int, limit: float) -> bool:
-        """Read everything that stands in the logs now; False if some could not be read."""
+        """Read everything that stands in the logs now; False if some could not be read.
+
+        What the store does not take meanwhile is told to :meth:`~ajrd.recovery.loop.Recovery.hear`.
+        """
 
     async def leave(self, attempt: int) -> None:
         """Stop following an attempt."""

@@ -9,11 +9,13 @@ owners may change it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from ajrd.model import JobInfo, JobState
-from ajrd.store.records import AttemptRecord, JobRecord
+from ajrd.policy.fruitless import Past
+from ajrd.store.records import AttemptRecord, Failure, JobRecord
 
 #: What an attempt is called in the history when a restart ended it.
 REQUEUED = "REQUEUED"
@@ -84,10 +86,10 @@ def has_started(seen: JobInfo) -> bool:
     return seen.start_time is not None and bool(seen.nodes)
 
 
-def opened(job: JobRecord, seen: JobInfo, now: datetime) -> AttemptRecord:
-    """The attempt that Slurm has started."""
+def opened(job: JobRecord, seen: JobInfo, now: datetime, number: int = 0) -> AttemptRecord:
+    """The attempt that Slurm has started; ``number`` is its row until the store gives it one."""
     return AttemptRecord(
-        id=0,
+        id=number,
         job=job.id,
         idx=seen.restarts,
         state=seen.state.value,
@@ -113,3 +115,18 @@ def advanced(attempt: AttemptRecord, seen: JobInfo, now: datetime) -> AttemptRec
             signal=seen.signal,
         )
     return replace(attempt, state=seen.state.value, nodes=seen.nodes or attempt.nodes)
+
+
+def past(
+    attempts: Sequence[AttemptRecord], failures: Sequence[Failure], now: datetime
+) -> list[Past]:
+    """The attempts of a job in retrospect, in their order."""
+    known = {failure.idx: failure for failure in failures}
+    return [_past(attempt, known.get(attempt.idx), now) for attempt in attempts]
+
+
+def _past(attempt: AttemptRecord, failure: Failure | None, now: datetime) -> Past:
+    seconds = ((attempt.ended_at or now) - attempt.started_at).total_seconds()
+    if failure is None:
+        return Past("", None, False, seconds)
+    return Past(failure.cause, failure.progress_step, failure.progressed, seconds, failure.excluded)

@@ -1,51 +1,101 @@
-"""What the loop keeps in memory of one job: a cache of the store and of the last look."""
+"""What the loop keeps in memory of one job: a cache of the store and of the last look.
+
+While the store is away this memory is ahead of it, and written there later; so everything that
+is not stored yet can be told by its row number: 0 or below.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from ajrd.model import Directive, JobInfo
+from ajrd.model import Anomaly, Directive, JobInfo
 from ajrd.policy.directive import NotManaged
 from ajrd.policy.evidence import Pulse
+from ajrd.recovery.notebook import Notebook
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
+
+#: Findings of one attempt that are kept in memory while they cannot be stored.
+MAX_UNSTORED = 1000
+
+
+@dataclass(slots=True)
+class Chapter:
+    """One attempt with its evidence.
+
+    ``unsaved`` are the changes that the store has not taken: (as it stood, event, when).
+    ``drained`` tells that the logs of an ended attempt were read to their end; ``weighed`` is
+    the amount of evidence that was already found to mean nothing. ``notebook`` is a decision that
+    was carried out while the store was away.
+    """
+
+    attempt: AttemptRecord
+    unsaved: list[tuple[AttemptRecord, str, datetime]] = field(default_factory=list)
+    evidence: dict[tuple[str, int, str, str], AnomalyRecord] = field(default_factory=dict)
+    pulses: dict[str, Pulse] = field(default_factory=dict)
+    notebook: Notebook | None = None
+    decided: bool = False
+    draining: bool = False
+    drained: bool = False
+    weighed: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Has the attempt ended?"""
+        return self.attempt.ended_at is not None
+
+    @property
+    def settled(self) -> bool:
+        """Is there nothing to decide until something new is learnt?"""
+        return self.decided or self.weighed == len(self.evidence)
+
+    @property
+    def anomalies(self) -> list[AnomalyRecord]:
+        """The evidence in the order in which it came."""
+        return list(self.evidence.values())
+
+    @property
+    def stored(self) -> bool:
+        """Does the store know all of this?"""
+        return not (self.unsaved or self.notebook or any(not r.id for r in self.anomalies))
+
+    def add(self, records: Iterable[AnomalyRecord]) -> bool:
+        """Takes evidence, and row numbers for evidence that had none; True if it was new."""
+        before = len(self.evidence)
+        for record in records:
+            key = _identity(record.anomaly)
+            if record.id or (key not in self.evidence and len(self.evidence) < MAX_UNSTORED):
+                self.evidence[key] = record
+        return len(self.evidence) > before
 
 
 @dataclass(slots=True)
 class Watched:
     """One job that opted in, or tried to. Everything here can be rebuilt from Slurm and store.
 
-    ``drained`` tells that the logs of an ended attempt were read to their end; ``weighed`` is
-    the amount of evidence that was already found to mean nothing; ``missing`` counts listings
-    of Slurm in a row that did not show the job; ``driving`` that a decision is being carried out.
+    ``stored`` is the submission as the store has it, ``said`` are events about it that the store
+    has not taken. ``chapters`` are the attempts with something unsaved, and last the newest.
+    ``missing`` counts listings of Slurm in a row that did not show the job; ``driving`` that a
+    decision is being carried out.
     """
 
     record: JobRecord
     seen: JobInfo
     directive: Directive | NotManaged
-    attempt: AttemptRecord | None = None
-    anomalies: list[AnomalyRecord] = field(default_factory=list)
-    pulses: dict[str, Pulse] = field(default_factory=dict)
-    decided: bool = False
-    draining: bool = False
-    drained: bool = False
-    weighed: int = 0
+    stored: JobRecord | None = None
+    said: list[tuple[str, str]] = field(default_factory=list)
+    chapters: list[Chapter] = field(default_factory=list)
     missing: int = 0
     driving: bool = False
 
     @property
-    def ended(self) -> bool:
-        """Has the newest attempt ended?"""
-        return self.attempt is not None and self.attempt.ended_at is not None
+    def chapter(self) -> Chapter | None:
+        """The newest attempt."""
+        return self.chapters[-1] if self.chapters else None
 
-    @property
-    def settled(self) -> bool:
-        """Is there nothing to decide until something new is learnt?"""
-        nothing_new = self.weighed == len(self.anomalies)
-        return self.attempt is None or self.decided or nothing_new
 
-    def begin(self, attempt: AttemptRecord) -> None:
-        """A new attempt: no evidence of an earlier one may be seen in it (invariant 6)."""
-        self.attempt = attempt
-        self.anomalies, self.pulses = [], {}
-        self.decided = self.draining = self.drained = False
-        self.weighed = 0
+def _identity(anomaly: Anomaly) -> tuple[str, int, str, str]:
+    """What makes a line the same line; as the store's digest does."""
+    finding = anomaly.finding
+    return anomaly.source, finding.offset, finding.rule, finding.text

@@ -11,7 +11,7 @@ Nothing blocks the event loop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -61,6 +61,11 @@ class JobUpdate:
         if self.admin_comment is not None:
             words.append(f"AdminComment={self.admin_comment}")
         return words
+
+
+def earliest_start(job: JobInfo) -> datetime:
+    """When the successor of a requeued job may start, on the controller's clock."""
+    return job.submit_time.replace(microsecond=0) + timedelta(seconds=1)
 
 
 class Slurm(Protocol):

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+#: The character after the underscore: between both lie the tasks of an array.
+_BEHIND = "`"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -36,8 +39,8 @@ def job_by_id(job_id: str, cluster: str | None = None) -> Query:
 def array_tasks(array_job_id: str) -> Query:
     """The tasks of an array that ajrd knows."""
     return Query(
-        "SELECT * FROM jobs WHERE job_id LIKE :tasks ESCAPE '!' ORDER BY id",
-        {"tasks": f"{array_job_id.replace('_', '').replace('!', '')}!_%"},
+        "SELECT * FROM jobs WHERE job_id > :first AND job_id < :behind ORDER BY id",
+        {"first": f"{array_job_id}_", "behind": f"{array_job_id}{_BEHIND}"},
     )
 
 
@@ -48,10 +51,11 @@ def open_jobs(cluster: str) -> Query:
 
 def recent_jobs(limit: int, user: str | None, partition: str | None) -> Query:
     """The newest jobs, newest first."""
+    wanted = {name: value for name, value in (("user", user), ("partition", partition)) if value}
+    where = f"WHERE {' AND '.join(f'jobs.{name} = :{name}' for name in wanted)} " if wanted else ""
     return Query(
-        "SELECT * FROM jobs WHERE (:user IS NULL OR jobs.user = :user)"
-        " AND (:part IS NULL OR jobs.partition = :part) ORDER BY id DESC LIMIT :most",
-        {"user": user, "part": partition, "most": limit},
+        f"SELECT * FROM jobs {where}ORDER BY id DESC LIMIT :most",  # noqa: S608 -- names of columns
+        {**wanted, "most": limit},
     )
 
 
@@ -117,3 +121,22 @@ def requeues_begun(job: int) -> Query:
         " AND actions.state IN ('claimed', 'done')",
         {"job": job},
     )
+
+
+def failures_of(job: int) -> Query:
+    """How far each attempt of a job got and what ended it, in their order."""
+    return Query(
+        "SELECT attempts.idx AS idx, COALESCE(MAX(decisions.cause), '') AS cause,"
+        " COALESCE(MAX(decisions.exclude_nodes), '') <> '' AS excluded,"
+        " MAX(log_positions.progress_step) AS progress_step,"
+        " COUNT(log_positions.progress_offset) AS progressed"
+        " FROM attempts LEFT JOIN decisions ON decisions.attempt = attempts.id"
+        " LEFT JOIN log_positions ON log_positions.attempt = attempts.id"
+        " WHERE attempts.job = :job GROUP BY attempts.id, attempts.idx ORDER BY attempts.idx",
+        {"job": job},
+    )
+
+
+def the_lease() -> Query:
+    """The row of whoever leads."""
+    return Query("SELECT * FROM leases WHERE leases.name = 'leader'")

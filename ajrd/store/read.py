@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
 
-from ajrd.errors import StoreUnavailable
 from ajrd.store import queries, rows
+from ajrd.store.address import Address
+from ajrd.store.driver import connect
 from ajrd.store.records import (
     AnomalyRecord,
     AttemptRecord,
     DecisionRecord,
     EventRecord,
     JobRecord,
+    LeaseRecord,
     SourceRecord,
 )
-
-_SQLITE = "sqlite:///"
 
 
 class Reader:
     """One read-only look into the store; raises StoreUnavailable from every call."""
 
-    def __init__(self, url: str) -> None:
-        path = Path(url.removeprefix(_SQLITE))
-        if not path.exists():
-            raise StoreUnavailable(
-                f"there is no database at {path}: has the service (ajrd run) been started with"
-                " this configuration?"
-            )
-        try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"cannot open the database {path}: {error}") from None
-        self._db.row_factory = sqlite3.Row
+    def __init__(self, where: str | Address) -> None:
+        self._db = connect(Address.of(where))
 
     def close(self) -> None:
         """Lets go of the connection."""
         self._db.close()
 
     def _all(self, query: queries.Query) -> Sequence[rows.Row]:
-        try:
-            return [dict(row) for row in self._db.execute(query.sql, dict(query.values))]
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"cannot read the database: {error}") from None
+        return self._db.all(query)
 
     def job(self, job_id: str) -> JobRecord | None:
         """The newest submission with this id."""
@@ -82,3 +67,8 @@ class Reader:
     def events(self, job: int, limit: int) -> list[EventRecord]:
         """The newest events of a job, oldest first."""
         return [rows.event(row) for row in self._all(queries.events_of(job, limit))][::-1]
+
+    def lease(self) -> LeaseRecord | None:
+        """Who leads, or who did last; None if nobody ever has."""
+        found = self._all(queries.the_lease())
+        return rows.lease(found[0]) if found else None

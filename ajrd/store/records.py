@@ -63,7 +63,10 @@ class AnomalyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRecord:
-    """One Slurm command of a decision, with what became of it."""
+    """One Slurm command of a decision, with what became of it.
+
+    ``claimed_at`` is that of the last try, ``epoch`` the lease under which it was made.
+    """
 
     id: int
     decision: int
@@ -76,11 +79,17 @@ class ActionRecord:
     intended_at: datetime
     claimed_at: datetime | None
     finished_at: datetime | None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """What should happen to one attempt, and where it stands."""
+    """What should happen to one attempt, and where it stands.
+
+    ``used`` counts the requeues of the job by ajrd, this one included; ``start_delay`` (s) is how
+    long the successor's start is put off; ``epoch`` is the lease it was written under, ``cause``
+    what the attempt died of; ``degraded``: it was carried out while the database was away.
+    """
 
     id: int
     attempt: int
@@ -95,6 +104,11 @@ class DecisionRecord:
     hold_deadline: datetime | None
     created_at: datetime
     closed_at: datetime | None
+    used: int = 0
+    start_delay: float = 0.0
+    epoch: int = 0
+    degraded: bool = False
+    cause: str = ""
     actions: tuple[ActionRecord, ...] = field(default=())
 
 
@@ -112,7 +126,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
-    """A log file as read for an attempt: how far, and its newest progress line."""
+    """A log file as read for an attempt: how far, its newest progress line, its furthest step."""
 
     path: str
     offset: int
@@ -121,3 +135,34 @@ class SourceRecord:
     progress_at: datetime | None
     progress_text: str | None
     updated_at: datetime
+    progress_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How far an attempt got and what ended it: "the same again" is told from these.
+
+    ``cause`` is that of its decision, "" if there is none; ``progress_step`` the furthest step
+    that its logs told, ``progressed`` whether they told of any progress at all, ``excluded``
+    whether its successor was kept away from nodes.
+    """
+
+    idx: int
+    cause: str
+    progress_step: int | None
+    progressed: bool
+    excluded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRecord:
+    """Who leads, by the database's clock; ``holder`` "" means nobody."""
+
+    name: str
+    holder: str
+    host: str
+    pid: int
+    epoch: int
+    acquired_at: datetime
+    renewed_at: datetime
+    expires_at: datetime

@@ -15,6 +15,7 @@ from ajrd.model import (
     DecisionState,
     Finding,
     Kind,
+    Progress,
     ReadPosition,
     Recovery,
     Role,
@@ -27,9 +28,12 @@ from ajrd.store.records import (
     AttemptRecord,
     DecisionRecord,
     EventRecord,
+    Failure,
     JobRecord,
+    LeaseRecord,
     SourceRecord,
 )
+from ajrd.store.values import bounded, path_again, unsigned
 
 Row = Mapping[str, Any]
 
@@ -47,13 +51,15 @@ def _json(value: Any) -> Any:
 _TIMES = (
     "first_submit_time", "submit_time", "seen_at", "started_at", "ended_at", "detected_at",
     "hold_deadline", "created_at", "closed_at", "intended_at", "claimed_at", "finished_at", "at",
-    "progress_at", "updated_at",
+    "progress_at", "updated_at", "acquired_at", "renewed_at", "expires_at",
 )  # fmt: skip
 #: How a column that is not kept as it is comes back.
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, _time),
     **dict.fromkeys(("before", "after", "facts"), _json),
-    **dict.fromkeys(("managed", "closed"), bool),
+    **dict.fromkeys(("managed", "closed", "degraded", "progressed", "excluded"), bool),
+    **dict.fromkeys(("path", "source"), path_again),
+    **dict.fromkeys(("device", "inode"), unsigned),
 }
 
 
@@ -95,6 +101,16 @@ def event(row: Row) -> EventRecord:
     return EventRecord(**_pick(EventRecord, row))
 
 
+def lease(row: Row) -> LeaseRecord:
+    """A row of ``leases``."""
+    return LeaseRecord(**_pick(LeaseRecord, row))
+
+
+def failure(row: Row) -> Failure:
+    """What became of an attempt, from :func:`~ajrd.store.queries.failures_of`."""
+    return Failure(**_pick(Failure, row))
+
+
 def source(row: Row) -> SourceRecord:
     """A row of ``log_positions`` as readers see it."""
     return SourceRecord(**_pick(SourceRecord, row))
@@ -120,7 +136,7 @@ def anomaly(row: Row) -> AnomalyRecord:
         after=tuple(_decoded(row, "after")),
         facts=dict(_decoded(row, "facts")),
     )
-    seen = Anomaly(finding, row["source"], _decoded(row, "detected_at"))
+    seen = Anomaly(finding, _decoded(row, "source"), _decoded(row, "detected_at"))
     return AnomalyRecord(id=row["id"], attempt=row["attempt"], anomaly=seen)
 
 
@@ -162,6 +178,17 @@ def position_values(attempt_id: int, where: ReadPosition, now: datetime) -> dict
     }
 
 
+def progress_values(progress: Progress, now: datetime) -> dict[str, Any]:
+    """The columns of the newest progress in one log."""
+    step = None if progress.step is None else bounded(progress.step)
+    return {
+        "progress_offset": progress.offset,
+        "progress_at": now,
+        "progress_text": progress.text,
+        "progress_step": step,
+    }
+
+
 def text_digest(text: str) -> str:
     """64 hex digits that stand for a text too long for an index."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

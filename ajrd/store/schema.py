@@ -3,12 +3,15 @@
 One row of ``jobs`` is one submission, of ``attempts`` one execution of it; ``decisions`` has at
 most one row an attempt, ``actions`` one a Slurm command of a decision.
 
-Written in SQLAlchemy Core so that SQLite and MySQL share it. Times are UTC with microseconds.
+Written in SQLAlchemy Core so that SQLite and MySQL share it. Times are UTC with microseconds; texts
+and numbers are made to fit by the types of their columns (:mod:`ajrd.store.values`). A change here
+needs a revision in ``migrations/versions``.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -26,10 +30,15 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import SchemaItem
 
-SCHEMA_VERSION = 1
+from ajrd.store import values
+
+#: The newest revision of ``migrations/versions``: what this ajrd reads and writes.
+REVISION = "0002"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -51,8 +60,78 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class Name(TypeDecorator[str]):
+    """A short text; what is longer is cut."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Makes it fit."""
+        return None if value is None else values.storable(value, self.length)
+
+
+class Words(TypeDecorator[str]):
+    """A text of up to :data:`~ajrd.store.values.TEXT_LIMIT` characters."""
+
+    impl = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Makes it fit."""
+        return None if value is None else values.storable(value)
+
+
+class FilePath(Words):
+    """A path, or a source that may be one: bytes that are no text come back as they were."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Makes it text."""
+        return None if value is None else values.storable_path(value)
+
+
+class Document(TypeDecorator[Any]):
+    """Lists and mappings of texts."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Makes every text in it fit."""
+        return values.storable_json(value)
+
+
+class Unsigned(TypeDecorator[int]):
+    """A number below 2^64, as devices and inodes are."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        """Wraps it."""
+        return None if value is None else values.signed(value)
+
+
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _table(name: str, *parts: SchemaItem) -> Table:
+    """Names are case sensitive on MySQL, too, and any character may stand in them."""
+    return Table(
+        name,
+        metadata,
+        *parts,
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+    )
 
 
 def _id() -> Column[int]:
@@ -69,140 +148,152 @@ def _ref(name: str, target: str, *, unique: bool = False, null: bool = False) ->
     )
 
 
-schema_info = Table(
-    "schema_info",
-    metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("created_at", UtcTime, nullable=False),
-)
-
-jobs = Table(
+jobs = _table(
     "jobs",
-    metadata,
     _id(),
-    Column("cluster", String(64), nullable=False),
-    Column("job_id", String(64), nullable=False),
+    Column("cluster", Name(64), nullable=False),
+    Column("job_id", Name(64), nullable=False),
     Column("raw_id", BigInteger, nullable=False),
     Column("first_submit_time", UtcTime, nullable=False),
     Column("submit_time", UtcTime, nullable=False),
-    Column("name", String(255), nullable=False),
-    Column("user", String(64), nullable=False),
+    Column("name", Name(255), nullable=False),
+    Column("user", Name(64), nullable=False),
     Column("uid", BigInteger, nullable=False),
-    Column("partition", String(64), nullable=False),
-    Column("comment", Text, nullable=False),
+    Column("partition", Name(64), nullable=False),
+    Column("comment", Words, nullable=False),
     Column("managed", Boolean, nullable=False),
-    Column("note", Text, nullable=False),
+    Column("note", Words, nullable=False),
     Column("restarts", Integer, nullable=False),
     Column("restarts_before", Integer, nullable=False),
-    Column("state", String(32), nullable=False),
-    Column("reason", String(255), nullable=False),
+    Column("state", Name(32), nullable=False),
+    Column("reason", Name(255), nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
     UniqueConstraint("cluster", "job_id", "first_submit_time", name="uq_jobs_identity"),
     Index("ix_jobs_closed", "cluster", "closed"),
+    Index("ix_jobs_job_id", "job_id", "first_submit_time"),
+    Index("ix_jobs_user", "user", "id"),
+    Index("ix_jobs_partition", "partition", "id"),
+    Index("ix_jobs_seen", "closed", "seen_at"),
 )
 
-attempts = Table(
+attempts = _table(
     "attempts",
-    metadata,
     _id(),
     _ref("job", "jobs"),
     Column("idx", Integer, nullable=False),
-    Column("state", String(32), nullable=False),
-    Column("nodes", Text, nullable=False),
+    Column("state", Name(32), nullable=False),
+    Column("nodes", Words, nullable=False),
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("exit_code", Integer, nullable=False, default=0),
     Column("signal", Integer, nullable=False, default=0),
-    Column("log_note", Text, nullable=False, default=""),
+    Column("log_note", Words, nullable=False, default=""),
     UniqueConstraint("job", "idx", name="uq_attempts_idx"),
 )
 
-anomalies = Table(
+anomalies = _table(
     "anomalies",
-    metadata,
     _id(),
     _ref("attempt", "attempts"),
-    Column("rule", String(128), nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("cause", String(64), nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("recovery", String(32), nullable=False),
-    Column("source", Text, nullable=False),
+    Column("rule", Name(128), nullable=False),
+    Column("kind", Name(32), nullable=False),
+    Column("cause", Name(64), nullable=False),
+    Column("role", Name(16), nullable=False),
+    Column("recovery", Name(32), nullable=False),
+    Column("source", FilePath, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("line_no", BigInteger, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("before", JSON, nullable=False),
-    Column("after", JSON, nullable=False),
-    Column("facts", JSON, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("before", Document, nullable=False),
+    Column("after", Document, nullable=False),
+    Column("facts", Document, nullable=False),
     Column("detected_at", UtcTime, nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("digest", Name(64), nullable=False),
     UniqueConstraint("attempt", "digest", name="uq_anomalies_line"),
 )
 
-decisions = Table(
+decisions = _table(
     "decisions",
-    metadata,
     _id(),
     _ref("attempt", "attempts", unique=True),
     _ref("anomaly", "anomalies", null=True),
-    Column("verb", String(16), nullable=False),
-    Column("branch", String(32), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("exclude_nodes", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("outcome", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("verb", Name(16), nullable=False),
+    Column("branch", Name(32), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("exclude_nodes", Words, nullable=False),
+    Column("state", Name(16), nullable=False),
+    Column("outcome", Name(64), nullable=False),
+    Column("detail", Words, nullable=False),
     Column("hold_deadline", UtcTime),
     Column("created_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
+    Column("used", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("start_delay", Double, nullable=False, default=0.0, server_default=text("0")),
+    Column("epoch", BigInteger, nullable=False, default=0, server_default=text("0")),
+    Column("degraded", Boolean, nullable=False, default=False, server_default=text("0")),
+    Column("cause", Name(64), nullable=False, default="", server_default=text("''")),
     Index("ix_decisions_state", "state"),
+    Index("ix_decisions_anomaly", "anomaly"),
 )
 
-actions = Table(
+actions = _table(
     "actions",
-    metadata,
     _id(),
     _ref("decision", "decisions"),
-    Column("step", String(32), nullable=False),
-    Column("key", String(191), nullable=False, unique=True),
-    Column("target", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("step", Name(32), nullable=False),
+    Column("key", Name(191), nullable=False, unique=True),
+    Column("target", Name(64), nullable=False),
+    Column("state", Name(16), nullable=False),
     Column("tries", Integer, nullable=False),
-    Column("result", Text, nullable=False),
+    Column("result", Words, nullable=False),
     Column("intended_at", UtcTime, nullable=False),
     Column("claimed_at", UtcTime),
     Column("finished_at", UtcTime),
+    Column("epoch", BigInteger, nullable=False, default=0, server_default=text("0")),
+    Index("ix_actions_decision", "decision"),
 )
 
-events = Table(
+events = _table(
     "events",
-    metadata,
     _id(),
     Column("at", UtcTime, nullable=False),
     _ref("job", "jobs", null=True),
     Column("attempt_idx", Integer),
-    Column("event", String(64), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("event", Name(64), nullable=False),
+    Column("message", Words, nullable=False),
     Index("ix_events_job", "job", "id"),
+    Index("ix_events_at", "at"),
 )
 
-log_positions = Table(
+log_positions = _table(
     "log_positions",
-    metadata,
     _id(),
     _ref("attempt", "attempts"),
-    Column("path", Text, nullable=False),
-    Column("path_digest", String(64), nullable=False),
-    Column("device", BigInteger, nullable=False),
-    Column("inode", BigInteger, nullable=False),
+    Column("path", FilePath, nullable=False),
+    Column("path_digest", Name(64), nullable=False),
+    Column("device", Unsigned, nullable=False),
+    Column("inode", Unsigned, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("line_no", BigInteger, nullable=False),
-    Column("tail", String(64), nullable=False),
+    Column("tail", Name(64), nullable=False),
     Column("progress_offset", BigInteger),
     Column("progress_at", UtcTime),
-    Column("progress_text", Text),
+    Column("progress_text", Words),
     Column("updated_at", UtcTime, nullable=False),
+    Column("progress_step", BigInteger),
     UniqueConstraint("attempt", "path_digest", name="uq_log_positions_path"),
     Index("ix_log_positions_path", "path_digest"),
+)
+
+leases = _table(
+    "leases",
+    Column("name", Name(32), primary_key=True),
+    Column("holder", Name(64), nullable=False),
+    Column("host", Name(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("acquired_at", UtcTime, nullable=False),
+    Column("renewed_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
 )

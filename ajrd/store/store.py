@@ -2,6 +2,7 @@
 
 Either all of a transaction is kept or nothing; a database that cannot be reached or is full
 raises :class:`~ajrd.errors.StoreUnavailable`, and the caller keeps what it has and tries again.
+A store that has taken the lease is *fenced*: see :mod:`ajrd.store.lease`.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import event as sa_event
-from sqlalchemy import insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import ColumnElement, Table, case, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import ActionState, Anomaly, DecisionState, Progress, ReadPosition, Step
-from ajrd.store import queries, rows
+from ajrd.store import lease, migrate, notes, pruning, queries, rows
+from ajrd.store.address import Address
+from ajrd.store.engine import Database
 from ajrd.store.records import (
     ActionRecord,
     AnomalyRecord,
     AttemptRecord,
     DecisionRecord,
+    Failure,
     JobRecord,
     SourceRecord,
 )
 from ajrd.store.schema import (
-    SCHEMA_VERSION,
     actions,
     anomalies,
     attempts,
@@ -38,67 +40,112 @@ from ajrd.store.schema import (
     events,
     jobs,
     log_positions,
-    metadata,
-    schema_info,
 )
+
+#: Seconds for making the tables of an empty database, or waiting until another process has.
+_MAKING = 60.0
 
 
 class Store:
     """One database. Made by :meth:`open`, ended by :meth:`close`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._one_writer = asyncio.Lock()
+        self._one_renewal = asyncio.Lock()
+        self._lease: lease.Held | None = None
 
     @classmethod
-    async def open(cls, url: str, now: datetime) -> Store:
-        """Connects, and makes the tables where there are none."""
-        engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            sa_event.listen(engine.sync_engine, "connect", _sqlite_settings)
-        store = cls(engine)
+    async def open(cls, where: str | Address, _now: datetime) -> Store:
+        """Connects, and makes the tables where there are none.
+
+        Raises StoreUnavailable also for tables of an older or newer ajrd, ConfigError for an
+        address or a password file that cannot be used.
+        """
+        database = Database(Address.of(where))
+        store = cls(database)
         try:
-            await store._create(now)
+            async with database.transaction(
+                store._one_writer, "preparing its tables", writes=True, limit=_MAKING
+            ) as db:
+                await db.run_sync(migrate.prepare)
         except StoreUnavailable:
-            await engine.dispose()
+            await database.close()
             raise
         return store
 
     async def close(self) -> None:
         """Lets go of the connections."""
-        await self._engine.dispose()
+        await self._database.close()
 
-    async def _create(self, now: datetime) -> None:
-        async with self._transaction("making the tables") as db:
-            await db.run_sync(metadata.create_all)
-            found = (await db.execute(select(schema_info.c.version))).scalar()
-            if found is None:
-                values = {"version": SCHEMA_VERSION, "created_at": now}
-                await db.execute(insert(schema_info).values(values))
-            elif found != SCHEMA_VERSION:
-                raise StoreUnavailable(
-                    f"the database has schema version {found}, this ajrd needs {SCHEMA_VERSION}:"
-                    " use the ajrd that made it, or point `database.url` at a new database"
-                )
+    @property
+    def away_since(self) -> float | None:
+        """When the database stopped answering (monotonic, s); None while it answers."""
+        return self._database.breaker.away_since
 
     @asynccontextmanager
-    async def _transaction(self, doing: str) -> AsyncIterator[AsyncConnection]:
-        async with self._one_writer:
-            try:
-                async with self._engine.begin() as db:
-                    yield db
-            except (SQLAlchemyError, OSError) as error:
-                raise StoreUnavailable(
-                    f"the database failed while {doing}: {_why(error)}"
-                ) from error
+    async def _transaction(
+        self, doing: str, *, lasting: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, behind the fence; ``lasting``: the lease must not be over."""
+        async with self._database.transaction(self._one_writer, doing, writes=True) as db:
+            if self._lease is not None:
+                await lease.fence(db, self._lease, lasting=lasting)
+            yield db
 
     async def _all(self, query: queries.Query) -> Sequence[rows.Row]:
-        try:
-            async with self._engine.connect() as db:
-                found = await db.execute(text(query.sql), query.values)
-                return [dict(row) for row in found.mappings()]
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable(f"the database failed while reading: {_why(error)}") from error
+        return await self._database.all(query)
+
+    # the lease
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the lease that was taken last; 0 if none was."""
+        return self._lease.epoch if self._lease else 0
+
+    async def lease_holder(self) -> str:
+        """Who has the lease, if it has not run out or its end does not matter; "" for nobody."""
+        found = await self._all(queries.the_lease())
+        return str(found[0]["holder"]) if found else ""
+
+    async def acquire_lease(
+        self, holder: str, host: str, pid: int, ttl: float, dead: str | None = None
+    ) -> int | None:
+        """Takes the lease for ``ttl`` seconds if it is free; its epoch, or None if it is not.
+
+        That of ``dead``, a holder who is known to be gone, is free.
+        """
+        renewal, doing = self._one_renewal, "taking the lease"
+        async with self._database.transaction(renewal, doing, writes=True) as db:
+            await lease.make_row(db)
+        async with self._database.transaction(renewal, doing, writes=True) as db:
+            epoch = await lease.take(db, holder, host, pid, ttl, dead)
+        if epoch is not None:
+            self._lease = lease.Held(holder, epoch)
+        return epoch
+
+    async def renew_lease(self, ttl: float) -> bool:
+        """Keeps the lease for ``ttl`` seconds from now; False if another process has taken it."""
+        if self._lease is None:
+            return False
+        doing = "renewing the lease"
+        async with self._database.transaction(self._one_renewal, doing, writes=True) as db:
+            return await lease.renew(db, self._lease, ttl)
+
+    async def release_lease(self) -> None:
+        """Gives the lease back; what this store still writes is refused."""
+        if self._lease is None:
+            return
+        doing = "giving back the lease"
+        async with self._database.transaction(self._one_renewal, doing, writes=True) as db:
+            await lease.release(db, self._lease)
+
+    # retention
+
+    async def prune(self, before: datetime) -> pruning.Pruned:
+        """Forgets a few jobs that are over and were last seen before a moment."""
+        async with self._transaction("forgetting old jobs") as db:
+            return await pruning.prune(db, before)
 
     # jobs and attempts
 
@@ -112,12 +159,22 @@ class Store:
         return rows.job(found[0]) if found else None
 
     async def add_job(self, record: JobRecord, message: str) -> JobRecord:
-        """Keeps a new submission; ``record.id`` is ignored."""
+        """Keeps a new submission; ``record.id`` is ignored.
+
+        One that is kept already (the answer to its commit was lost) keeps its number.
+        """
         values = asdict(record)
         del values["id"]
+        identity = (
+            (jobs.c.cluster == record.cluster)
+            & (jobs.c.job_id == record.job_id)
+            & (jobs.c.first_submit_time == record.first_submit_time)
+        )
         async with self._transaction(f"recording job {record.job_id}") as db:
-            new = await _insert(db, jobs, values)
-            await _log(db, record.seen_at, new, None, "job_seen", message)
+            new = await _known(db, jobs, identity)
+            if new is None:
+                new = await _insert(db, jobs, values)
+                await _log(db, record.seen_at, new, None, "job_seen", message)
         return replace(record, id=new)
 
     async def save_job(self, record: JobRecord, changes: Iterable[tuple[str, str]] = ()) -> None:
@@ -140,8 +197,11 @@ class Store:
         """
         values = asdict(record)
         del values["id"]
+        identity = (attempts.c.job == record.job) & (attempts.c.idx == record.idx)
         async with self._transaction(f"recording attempt {record.idx}") as db:
-            if record.id:
+            known = record.id or await _known(db, attempts, identity)
+            if known:
+                record = replace(record, id=known)
                 del values["log_note"]
                 await db.execute(update(attempts).where(attempts.c.id == record.id).values(values))
             else:
@@ -202,6 +262,10 @@ class Store:
         found = await self._all(queries.positions_at(rows.text_digest(path)))
         return [(row["attempt"], rows.position(row)) for row in found]
 
+    async def failures(self, job: int) -> list[Failure]:
+        """How far each attempt of a job got and what ended it, in their order."""
+        return [rows.failure(row) for row in await self._all(queries.failures_of(job))]
+
     # decisions and actions
 
     async def requeues_begun(self, job: int) -> int:
@@ -212,6 +276,7 @@ class Store:
         self, record: DecisionRecord, job: JobRecord, attempt: AttemptRecord, steps: Sequence[Step]
     ) -> DecisionRecord | None:
         """A decision with its intended actions; None if the attempt already has one."""
+        record = replace(record, epoch=self.epoch)
         values = asdict(record)
         del values["id"], values["actions"]
         try:
@@ -242,11 +307,18 @@ class Store:
         return rows.decision(row, tuple(rows.action(action) for action in taken))
 
     async def claim(self, action: ActionRecord, now: datetime, target: str) -> None:
-        """Says that the command is about to run: from here on it may have run."""
-        claimed = {"state": ActionState.CLAIMED.value, "tries": action.tries + 1, "target": target}
-        if action.claimed_at is None:
-            claimed["claimed_at"] = now
-        async with self._transaction(f"claiming {action.step}") as db:
+        """Says that the command is about to run: from here on it may have run.
+
+        Under a lease it must not have run out: nobody else may be about to run it, too.
+        """
+        claimed = {
+            "state": ActionState.CLAIMED.value,
+            "tries": action.tries + 1,
+            "target": target,
+            "claimed_at": now,
+            "epoch": self.epoch,
+        }
+        async with self._transaction(f"claiming {action.step}", lasting=True) as db:
             await db.execute(update(actions).where(actions.c.id == action.id).values(claimed))
 
     async def finish(
@@ -296,6 +368,22 @@ class Store:
             message = f"{state}: {outcome}" + (f", {detail}" if detail else "")
             await _log(db, now, attempt.job, attempt.idx, "outcome", message)
 
+    async def import_decision(
+        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+    ) -> None:
+        """Writes down what was carried out while the database was away, with its outcome.
+
+        This is history: it is written also by one who leads no more. A decision that another ajrd
+        has made and closed meanwhile stays; what was done then stands in the trail alone.
+        """
+        doing = f"recording what was done to job {job.job_id} without the database"
+        async with self._database.transaction(self._one_writer, doing, writes=True) as db:
+            kept = await notes.write(db, note, job, attempt.id)
+            what = "degraded" if kept else "degraded, beside another decision"
+            message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
+            at = note.closed_at or note.created_at
+            await _log(db, at, job.id, attempt.idx, "decision", message)
+
     async def log(
         self,
         now: datetime,
@@ -320,10 +408,17 @@ def _intent(decision: int, step: Step, job: JobRecord, record: DecisionRecord) -
         "tries": 0,
         "result": "",
         "intended_at": record.created_at,
+        "epoch": record.epoch,
     }
 
 
-async def _insert(db: AsyncConnection, table: Any, values: dict[str, Any]) -> int:
+async def _known(db: AsyncConnection, table: Table, identity: ColumnElement[bool]) -> int | None:
+    """The number of a row that is there already."""
+    found = (await db.execute(select(table.c.id).where(identity))).scalar()
+    return None if found is None else int(found)
+
+
+async def _insert(db: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
     result = await db.execute(insert(table).values(values))
     key = result.inserted_primary_key
     assert key is not None
@@ -332,10 +427,8 @@ async def _insert(db: AsyncConnection, table: Any, values: dict[str, Any]) -> in
 
 async def _insert_anomaly(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> int | None:
     values = rows.anomaly_values(attempt, anomaly)
-    known = select(anomalies.c.id).where(
-        anomalies.c.attempt == attempt, anomalies.c.digest == values["digest"]
-    )
-    if (await db.execute(known)).scalar() is not None:
+    same = (anomalies.c.attempt == attempt) & (anomalies.c.digest == values["digest"])
+    if await _known(db, anomalies, same) is not None:
         return None
     return await _insert(db, anomalies, values)
 
@@ -349,17 +442,23 @@ async def _save_position(
 ) -> None:
     values = rows.position_values(attempt, position, now)
     if progress is not None:
-        values |= {
-            "progress_offset": progress.offset,
-            "progress_at": now,
-            "progress_text": progress.text,
-        }
+        values |= rows.progress_values(progress, now)
     mine = (log_positions.c.attempt == attempt) & (
         log_positions.c.path_digest == values["path_digest"]
     )
-    changed = await db.execute(update(log_positions).where(mine).values(values))
+    changes = values | _furthest(values.get("progress_step"))
+    changed = await db.execute(update(log_positions).where(mine).values(changes))
     if changed.rowcount == 0:
         await db.execute(insert(log_positions).values(values))
+
+
+def _furthest(step: int | None) -> dict[str, Any]:
+    """A step may be told again after a restart from a checkpoint: the largest one stays."""
+    column = log_positions.c.progress_step
+    if step is None:
+        return {"progress_step": column}
+    further = or_(column.is_(None), column < step)
+    return {"progress_step": case((further, step), else_=column)}
 
 
 async def _log(
@@ -378,15 +477,3 @@ async def _log(
         "message": message[:4000],
     }
     await db.execute(insert(events).values(values))
-
-
-def _why(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return " ".join(str(cause).split())[:300]
-
-
-def _sqlite_settings(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()

@@ -142,12 +142,3 @@ async def test_a_reader_sees_the_whole_history_while_the_service_writes(
 def test_a_missing_database_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="has the service"):
         Reader(f"sqlite:///{tmp_path}/none.sqlite")
-
-
-async def test_a_database_of_another_version_is_refused(url: str, store: Store) -> None:
-    import sqlite3
-
-    with sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///")) as db:
-        db.execute("UPDATE schema_info SET version = 99")
-    with pytest.raises(StoreUnavailable, match="schema version 99"):
-        await Store.open(url, at(0))

@@ -91,6 +91,21 @@ class Kept:
         return [(a, position) for a, position in self.positions() if position.path == path]
 
 
+@dataclass
+class Heard:
+    """Remembers what it was told of, kept or not."""
+
+    batches: list[LogBatch] = field(default_factory=list)
+
+    def __call__(self, batch: LogBatch) -> None:
+        assert batch.found or batch.progress
+        self.batches.append(batch)
+
+    @property
+    def texts(self) -> list[str]:
+        return [finding.text for batch in self.batches for finding in batch.found]
+
+
 class HungFiles(OwnerFiles):
     """A file system on which paths chosen by ``hangs`` never answer until :meth:`let_go`."""
 

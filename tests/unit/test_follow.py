@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from ajrd.errors import StoreUnavailable
+from ajrd.logs.backlog import MOST_OF_A_FILE
+from ajrd.logs.feed import LogBatch
 from ajrd.logs.follow import AttemptStart, LogFollower
 from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import Mount, Mounts, parse_mountinfo
-from tests.unit.logfiles import HungFiles, Kept, WordDetector, log_file
+from tests.unit.logfiles import Heard, HungFiles, Kept, WordDetector, log_file
 
 QUICK: dict[str, Any] = {"poll_min": 0.01, "poll_max": 0.05, "report_every": 0.05, "watch": False}
 
@@ -39,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def following(kept: Kept, **options: Any) -> AsyncIterator[LogFollower]:
-    follower = LogFollower(kept, **(QUICK | options))
+    follower = LogFollower(options.pop("sink", kept), **(QUICK | options))
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -170,21 +172,162 @@ async def test_following_twice_changes_nothing(kept: Kept, path: Path) -> None:
     assert kept.texts() == ["crash"]
 
 
-async def test_a_batch_that_was_not_kept_is_offered_again_and_reading_waits(
+# while the sink is away
+
+
+async def last_heard(heard: Heard, text: str) -> None:
+    await until(lambda: heard.texts[-1:] == [text])
+
+
+async def refused(kept: Kept, findings: int) -> None:
+    """Waits for an offer of so many findings that is refused."""
+    await until(lambda: any(len(batch.found) == findings for batch in kept.refused))
+
+
+async def test_reading_goes_on_while_nothing_can_be_kept(kept: Kept, path: Path) -> None:
+    path.touch()
+    kept.down = True
+    heard = Heard()
+    async with following(kept, heard=heard) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        for number in range(4):
+            append(path, f"step\ncrash {number}\n")
+            await last_heard(heard, f"crash {number}")
+        await refused(kept, 4)
+        kept.down = False
+        await until(lambda: kept.batches)
+        assert await follower.drain(1)
+    assert kept.texts() == heard.texts == [f"crash {number}" for number in range(4)]
+    assert kept.batches[0].progress == heard.batches[-1].progress
+
+
+async def test_no_position_is_offered_without_the_findings_before_it(
+    kept: Kept, path: Path
+) -> None:
+    """Every crash line in front of an offered position is kept already or offered with it."""
+    differ: list[tuple[int, int]] = []
+
+    async def strict(batch: LogBatch) -> None:
+        assert batch.position is not None
+        there = path.read_bytes()[: batch.position.offset].count(b"crash")
+        known = len(kept.texts()) + len(batch.found)
+        if there != known:
+            differ.append((there, known))
+        await kept(batch)
+
+    path.touch()
+    heard = Heard()
+    async with following(kept, sink=strict, heard=heard) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        for away in (2, 3, 4):
+            kept.down = True
+            for number in range(away):
+                append(path, f"line\ncrash {number}\nline\n")
+                await last_heard(heard, f"crash {number}")
+            await refused(kept, away)
+            kept.down = False
+            await until(lambda: kept.texts() == heard.texts)
+        assert await follower.drain(1)
+    assert differ == []
+    assert len(kept.texts()) == 9
+
+
+async def test_what_is_read_while_the_sink_is_busy_is_kept_after_it(kept: Kept, path: Path) -> None:
+    busy, done = asyncio.Event(), asyncio.Event()
+
+    async def slow(batch: LogBatch) -> None:
+        busy.set()
+        await done.wait()
+        await kept(batch)
+
+    path.write_text("crash 1\n")
+    heard = Heard()
+    async with following(kept, sink=slow, heard=heard) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await busy.wait()
+        append(path, "crash 2\n")
+        await until(lambda: len(heard.texts) == 2)
+        done.set()
+        assert await follower.drain(1)
+    assert [[f.text for f in batch.found] for batch in kept.batches] == [["crash 1"], ["crash 2"]]
+
+
+async def test_a_file_of_which_too_much_waits_is_read_on_when_it_is_kept(
+    kept: Kept, tmp_path: Path
+) -> None:
+    loud, quiet = tmp_path / "7.loud", tmp_path / "7.quiet"
+    loud.write_text("crash\n" * (MOST_OF_A_FILE + 1))
+    quiet.touch()
+    kept.down = True
+    heard = Heard()
+    async with following(kept, heard=heard) as follower:
+        files = [log_file(str(path)) for path in (loud, quiet)]
+        await follower.follow(1, files, start(kept))
+        await until(lambda: len(heard.texts) == MOST_OF_A_FILE + 1)
+        append(loud, "crash, the last\n")
+        for number in range(5):
+            append(quiet, f"crash {number}\n")
+            await last_heard(heard, f"crash {number}")
+        assert "crash, the last" not in heard.texts
+        assert await follower.drain(1, limit=0.1, kept_needed=False) is False
+        kept.down = False
+        await until(lambda: "crash, the last" in kept.texts())
+        assert await follower.drain(1)
+    assert len(kept.texts()) == len(heard.texts) == MOST_OF_A_FILE + 7
+
+
+async def test_when_too_much_of_all_files_waits_none_is_read(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ajrd.logs.follow.MOST_OF_ALL", 10)
+    loud, other = tmp_path / "7.loud", tmp_path / "7.other"
+    loud.write_text("crash\n" * 11)
+    kept.down = True
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(loud))], start(kept))
+        await until(lambda: kept.refused)
+        other.write_text("crash of another\n")
+        await follower.follow(2, [log_file(str(other))], start(kept))
+        offers = len(kept.refused)
+        await until(lambda: len(kept.refused) > offers + 1)
+        assert {batch.attempt_id for batch in kept.refused} == {1}
+        kept.down = False
+        await until(lambda: kept.texts(2))
+    assert (len(kept.texts(1)), kept.texts(2)) == (11, ["crash of another"])
+
+
+async def test_a_drain_may_do_without_keeping(kept: Kept, path: Path) -> None:
+    path.write_text("crash 1\n")
+    kept.down = True
+    heard = Heard()
+    async with following(kept, heard=heard, poll_min=60.0, poll_max=60.0) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: kept.refused)
+        append(path, "crash 2")
+        assert await follower.drain(1, kept_needed=False) is True
+        assert heard.texts == ["crash 1", "crash 2"]
+        assert await follower.drain(1, limit=0.1) is False
+        kept.down = False
+        assert await follower.drain(1) is True
+    assert kept.texts() == ["crash 1", "crash 2"]
+
+
+async def test_what_was_heard_but_not_kept_before_a_restart_is_read_again(
     kept: Kept, path: Path
 ) -> None:
     path.write_text("crash 1\n")
-    kept.down = True
     async with following(kept) as follower:
         await follower.follow(1, [log_file(str(path))], start(kept))
-        await until(lambda: kept.refused)
-        append(path, "crash 2\n")
-        await until(lambda: len(kept.refused) >= 3)
-        assert all(batch is kept.refused[0] for batch in kept.refused)
-        assert await follower.drain(1, limit=0.1) is False
-        kept.down = False
-        await until(lambda: len(kept.texts()) == 2)
-    assert kept.texts() == ["crash 1", "crash 2"]
+        await until(lambda: kept.texts())
+        kept.down = True
+        for number in (2, 3):
+            append(path, f"crash {number}\n")
+            await refused(kept, number - 1)
+    kept.down = False
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        assert await follower.drain(1)
+    assert kept.texts() == ["crash 1", "crash 2", "crash 3"]
 
 
 async def test_nothing_is_lost_or_told_twice_across_restarts_amid_refusals(

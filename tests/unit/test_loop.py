@@ -27,6 +27,7 @@ from ajrd.model import (
 from ajrd.policy.eligibility import Site
 from ajrd.policy.evidence import Pulse
 from ajrd.recovery import loop
+from ajrd.recovery.leadership import Alone
 from ajrd.recovery.settings import Settings
 from ajrd.slurm.base import JobUpdate, Refusal
 from ajrd.slurm.memory import MemorySlurm
@@ -34,7 +35,10 @@ from ajrd.store.records import AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
 from tests.unit.samples import COMMENT, finding
 
-QUICK = {"poll": 0.02, "settle": 0.05, "progress_lag": 0.0, "drain_limit": 0.1}
+QUICK = {
+    "poll": 0.02, "settle": 0.05, "progress_lag": 0.0, "drain_limit": 0.1, "backoff": 0.0,
+    "no_progress_limit": 0,
+}  # fmt: skip
 THREE = COMMENT.replace('"max_requeue_times": 1', '"max_requeue_times": 3')
 AWAY = SlurmUnavailable("the test says so")
 
@@ -81,7 +85,9 @@ class World:
         self.slurm = CountedSlurm(now, kill_time=timedelta(seconds=0.02))
         self.store = store
         values: dict[str, Any] = {"site": Site(act=True), **QUICK, **settings}
-        self.loop = loop.Recovery(self.slurm, store, NoLogs(), judgement, Settings(**values), now)
+        self.loop = loop.Recovery(
+            self.slurm, store, NoLogs(), judgement, Settings(**values), now, Alone()
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -280,7 +286,7 @@ async def test_a_refusal_of_the_kill_ends_the_decision(world: World) -> None:
     job_id = world.slurm.submit(comment=THREE)
     async with world.running():
         first = await world.attempt(job_id, 0)
-        world.slurm.fail_next("requeue_hold", SlurmRejected("no", Refusal.NOT_PERMITTED))
+        world.slurm.fail_next("requeue_hold", SlurmRejected("no", Refusal.NOT_BATCH))
         await world.crash(first)
         decision = await world.decided(first)
     assert (decision.state, decision.outcome, decision.detail) == (
@@ -288,6 +294,17 @@ async def test_a_refusal_of_the_kill_ends_the_decision(world: World) -> None:
         "refused_by_slurm",
         "no",
     )
+
+
+async def test_a_permission_that_is_denied_for_a_while_is_waited_for(world: World) -> None:
+    job_id = world.slurm.submit(comment=THREE)
+    async with world.running():
+        first = await world.attempt(job_id, 0)
+        for _ in range(3):
+            world.slurm.fail_next("requeue_hold", SlurmRejected("no", Refusal.NOT_PERMITTED))
+        await world.crash(first)
+        assert (await world.decided(first)).outcome == "successor_started"
+    assert world.commands("requeue_hold") == 4
 
 
 async def test_a_reused_id_is_another_job_with_a_budget_of_its_own(world: World) -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajrd.model import HoldBy, JobInfo, JobState, Recovery, ResumeMode, Role, Verb
-from ajrd.policy.admin_comment import Mark, read_mark, with_mark
 from ajrd.policy.decide import Case, decide
 from ajrd.policy.eligibility import Site, refusal, standing
 from ajrd.policy.evidence import Pulse, weigh
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from tests.unit.samples import anomaly, at, directive, job, verdict
 
 ACT = Site(act=True)
@@ -126,10 +126,10 @@ def test_the_last_steps_of_other_ranks_do_not_hide_why_an_attempt_ended() -> Non
 def test_the_mark_keeps_what_others_wrote() -> None:
     mark = Mark(0, at(0), "CRASH segfault: requeue 1 of 3")
     once = with_mark("ask Bob first", mark)
-    assert once.startswith("ask Bob first [ajrd a0 hold<")
+    assert once.startswith("ask Bob first [ajrd a0 n0 hold<")
     assert read_mark(once) == mark
     twice = with_mark(once, Mark(1, None, "stopped"))
-    assert twice == "ask Bob first [ajrd a1 hold<0 stopped]"
+    assert twice == "ask Bob first [ajrd a1 n0 hold<0 by - stopped]"
 
 
 @given(st.text(), st.text())
