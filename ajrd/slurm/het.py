@@ -14,9 +14,9 @@ on 22.05.8 and 25.11.7:
 
 From 25.11 on a running het job cannot just be requeued. srun answers the end of its step by killing
 the step; ``kill_job_step`` hands that on to each component without the step's number, and Slurm
-takes it for ``scancel`` of the job that it is requeueing: it ends as CANCELLED. So the batch
-script is killed first, and what has then ended as FAILED is requeued. A user's ``scancel`` that
-comes in between is without effect in Slurm.
+takes it for ``scancel`` of the job that it is requeueing: it ends as CANCELLED. So the first try
+kills the batch script and is refused, and a later one requeues what has then ended as FAILED. A
+user's ``scancel`` that comes in between is without effect in Slurm.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ from ajrd.slurm.cli import CliSlurm
 
 #: From here on the end of a step cancels a het job that is being requeued.
 STEP_KILL_CANCELS = (25, 11, 0)
-#: Seconds between two looks at the processes of a killed het job, and how often to look.
-LOOK, LOOKS = 0.05, 200
 
 #: Whose hold counts when components are held by several.
 _HOLDERS = (HoldBy.ADMIN, HoldBy.USER, HoldBy.REQUEUE_HOLD, HoldBy.NOBODY)
@@ -81,15 +79,13 @@ class HetSlurm:
         return [step for steps in found for step in steps]
 
     async def requeue_hold(self, job_id: str) -> None:
-        """Requeue and hold; WRONG_STATE if the processes of a het job do not end in time."""
-        if job_id in self._components:
-            await self._end(job_id)
+        """Requeue and hold; WRONG_STATE for a het job that is being ended for it."""
+        await self._requeueable(job_id)
         await self._acting(job_id).requeue_hold(job_id)
 
     async def requeue(self, job_id: str) -> None:
-        """Requeue; WRONG_STATE if the processes of a het job do not end in time."""
-        if job_id in self._components:
-            await self._end(job_id)
+        """Requeue; WRONG_STATE for a het job that is being ended for it."""
+        await self._requeueable(job_id)
         await self._acting(job_id).requeue(job_id)
 
     async def update(self, job_id: str, change: JobUpdate) -> None:
@@ -118,20 +114,14 @@ class HetSlurm:
     def _acting(self, job_id: str) -> Slurm:
         return self._commands if job_id in self._components else self._slurm
 
-    async def _end(self, job_id: str) -> None:
-        """End a running het job as FAILED, where a requeue of what runs would cancel it."""
-        if (await self.cluster()).version < STEP_KILL_CANCELS or not await self._alive(job_id):
+    async def _requeueable(self, job_id: str) -> None:
+        """Where a requeue of a running het job would cancel it, ends the job and refuses."""
+        if job_id not in self._components or (await self.cluster()).version < STEP_KILL_CANCELS:
             return
-        await self._commands.end_script(job_id)
-        for _ in range(LOOKS):
-            await asyncio.sleep(LOOK)
-            if not await self._alive(job_id):
-                return
-        raise SlurmRejected(f"the processes of het job {job_id} do not end", Refusal.WRONG_STATE)
-
-    async def _alive(self, job_id: str) -> bool:
         job = await self.job(job_id)
-        return job is not None and job.alive
+        if job is not None and job.alive:
+            await self._commands.end_script(job_id)
+            raise SlurmRejected(f"het job {job_id} must end first", Refusal.WRONG_STATE)
 
     async def _exclude(self, job_id: str, change: JobUpdate, nodes: str) -> JobUpdate:
         """Exclude ``nodes`` in each component if they differ there; the rest of ``change``."""

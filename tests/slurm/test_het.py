@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ajrd.errors import SlurmRejected
 from ajrd.model import HoldBy, JobInfo, JobState
-from ajrd.slurm.base import JobUpdate
+from ajrd.slurm.base import JobUpdate, Refusal
 from ajrd.slurm.cli import CliSlurm
 from ajrd.slurm.select import connect
 from tests.conftest import Cluster
@@ -58,7 +59,7 @@ async def test_requeue_update_and_release_mean_the_whole(
     driver: ClusterDriver, lab: Cluster
 ) -> None:
     job_id = await submitted(driver, "--exclude=n6", ":", "-N2", "--exclude=n7")
-    await driver.slurm.requeue_hold(job_id)
+    await requeue_hold(driver, job_id)
     held = await until(
         driver, job_id, lambda job: job.held is HoldBy.REQUEUE_HOLD and not job.completing
     )
@@ -72,6 +73,18 @@ async def test_requeue_update_and_release_mean_the_whole(
     await driver.slurm.release(job_id)
     assert (await running(driver, job_id)).restarts == 1
     assert [part.state for part in await components(lab, job_id)] == [JobState.RUNNING] * 2
+
+
+async def requeue_hold(driver: ClusterDriver, job_id: str) -> None:
+    """By the second try, where a running het job must be ended first."""
+    try:
+        await driver.slurm.requeue_hold(job_id)
+    except SlurmRejected as error:
+        if error.code is not Refusal.WRONG_STATE:
+            raise
+        over = await until(driver, job_id, lambda job: not job.alive)
+        assert over.state is JobState.FAILED
+        await driver.slurm.requeue_hold(job_id)
 
 
 async def components(lab: Cluster, job_id: str) -> list[JobInfo]:
