@@ -84,10 +84,11 @@ class JobInfo:
     """One job as slurmctld shows it at one moment.
 
     ``job_id`` is the name that commands take: ``123``, ``123_4`` for an array task, ``123+1``
-    for a het component. ``restarts`` is Slurm's own counter and so the index of the attempt
-    that is running, or that will run next. ``completing`` is the COMPLETING flag: processes
-    may still be alive. ``std_out``/``std_err`` are paths as far as Slurm names them, else "".
-    ``array_pending`` marks the one record that stands for all tasks not yet started.
+    for a het component; a whole het job goes by the number of its first one, and ``components``
+    are the raw ids of all of them. ``restarts`` is Slurm's own counter and so the index of the
+    attempt that is running, or that will run next. ``completing`` is the COMPLETING flag:
+    processes may still be alive. ``std_out``/``std_err`` are paths as far as Slurm names them,
+    else "". ``array_pending`` marks the one record that stands for all tasks not yet started.
     """
 
     job_id: str
@@ -109,6 +110,7 @@ class JobInfo:
     array_job_id: int | None = None
     array_pending: bool = False
     het_job_id: int | None = None
+    components: tuple[int, ...] = ()
     eligible_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None

@@ -198,6 +198,8 @@ def _from_patterns(search: _Search, step: StepInfo, patterns: Sequence[str]) -> 
     """One file for each task or node of a step; srun or slurmstepd has opened them."""
     nodes = _expand_nodes(step.nodes)
     context = replace(search.context, step_id=step.step_id, nodes=nodes, tasks=step.tasks)
+    if search.job.components and step.job_id.isdigit():
+        context = replace(context, job_id=int(step.job_id))
     for pattern in patterns:
         for path in expand_step(pattern, context, search.limits.files + 1):
             search.add(path, LogOrigin.STEP)

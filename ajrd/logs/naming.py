@@ -12,10 +12,11 @@ def marks_of(job: JobInfo) -> tuple[str, ...]:
     """What a file name may hold of a job: its number and, of an array task, ``A_T``.
 
     One task of an array has the array's own number, which stands in the names of all tasks: for
-    that task it tells nothing.
+    that task it tells nothing. The steps of a het job have the numbers of its components.
     """
-    number = str(job.raw_id)
-    return tuple(sorted({job.job_id} if job.raw_id == job.array_job_id else {job.job_id, number}))
+    if job.raw_id == job.array_job_id:
+        return (job.job_id,)
+    return tuple(sorted({job.job_id, str(job.raw_id), *map(str, job.components)}))
 
 
 def carries(name: str, marks: Iterable[str]) -> bool:

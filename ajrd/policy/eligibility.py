@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from ajrd.model import Directive, HoldBy, JobInfo, JobState, ResumeMode
 from ajrd.policy.directive import NotManaged
 
+#: The bits of a job id below the number of the cluster that a federated job comes from
+#: (FED_MGR_CLUSTER_ID_BEGIN in fed_mgr.c); 0 for any other job (slurm.conf(5), MaxJobId).
+FEDERATION_BITS = 26
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -49,8 +53,16 @@ def _partition(job: JobInfo, site: Site) -> str | None:
 
 
 def _shape(job: JobInfo) -> str | None:
-    if job.het_job_id is not None:
-        return "a het job: Slurm requeues its components only together, which ajrd does not do yet"
+    if cluster := job.raw_id >> FEDERATION_BITS:
+        return (
+            f"a job of a federation (from its cluster {cluster}): another cluster may run or "
+            "requeue it, which ajrd does not see"
+        )
+    if job.het_job_id not in (None, job.raw_id):
+        return (
+            f"a component of het job {job.het_job_id}, of which Slurm shows no first component: "
+            "it requeues only the whole, through that one"
+        )
     return None
 
 

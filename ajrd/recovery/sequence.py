@@ -13,12 +13,13 @@ the decision is on:
 
     REQUEUE   i, alive or ended    announce, then requeue_hold
               i, completing        wait: Slurm is still killing
+              i, suspended         wait: whoever suspended it may be looking at it
               i+1, held by us      update (StartTime, nodes, AdminComment), then release
               i+1, pending         wait for resources
               i+1, started         CONVERGED
-    STOP      i, alive             announce, then cancel
+    STOP      i, alive             announce, then cancel (wait while suspended)
               i, ended             announce, CONVERGED
-    CHAIN     i, alive             announce, then cancel
+    CHAIN     i, alive             announce, then cancel (wait while suspended)
               i, ended             release the next job of the chain if its user holds it
               next job started     CONVERGED
 
@@ -118,6 +119,8 @@ class Situation:
     next_job: JobInfo | None = None
 
 
+_SUSPENDED = Wait("the attempt is suspended")
+
 #: A start that lies further ahead means that the controller's clock differs from ours: Slurm
 #: itself then keeps the job back until it is time.
 CLOCKS_AGREE = timedelta(seconds=3)
@@ -174,6 +177,8 @@ def _before_requeue(now: Situation, job: JobInfo) -> Move:
         return _abandoned(Outcome.ENDED_WELL)
     if job.completing or job.state is JobState.PENDING:
         return Wait("Slurm is ending the attempt")
+    if job.state is JobState.SUSPENDED:
+        return _SUSPENDED
     return _announced(now, job) or Do(Step.REQUEUE_HOLD)
 
 
@@ -195,7 +200,11 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
         return Wait("Slurm is ending the attempt")
     ours = Step.REQUEUE_HOLD in now.begun
     if job.held is HoldBy.NOBODY:
-        return Wait("for resources") if ours else _converged(Outcome.REQUEUED_BY_OTHERS)
+        return (
+            Wait(f"for Slurm to start it: {job.reason}")
+            if ours
+            else _converged(Outcome.REQUEUED_BY_OTHERS)
+        )
     if job.held is not HoldBy.REQUEUE_HOLD or not ours:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
@@ -215,6 +224,8 @@ def successor_start(job: JobInfo, delay: float) -> datetime:
 def _stop(now: Situation, job: JobInfo) -> Move:
     if job.state is JobState.COMPLETED and not job.completing:
         return _abandoned(Outcome.ENDED_WELL)
+    if job.state is JobState.SUSPENDED:
+        return _SUSPENDED
     if before := _announced(now, job):
         return before
     if job.completing:

@@ -161,6 +161,10 @@ class CliSlurm:
         if done.code or unknown_job(done.err):
             raise as_error(f"scancel {job_id}", done.err)
 
+    async def end_script(self, job_id: str) -> None:
+        """Kill the batch script of a job and nothing else: the job ends as FAILED."""
+        await self._ask("scancel", "--batch", "--signal=KILL", _checked(job_id))
+
     async def close(self) -> None:
         """Nothing is kept open between calls."""
 

@@ -11,7 +11,7 @@ it cannot do, or does otherwise than Slurm's own commands, goes through the comm
 - Exit codes from 128 on, from which it takes 128, and who holds a job that was requeued and
   held (see :func:`_is_doubtful`).
 - Steps: it does not show the pattern of files that each task has of its own.
-- ``JobInfo.dependency`` stays empty: it has only a part of it.
+- A dependency on the job's own singleton: it does not show that.
 """
 
 from __future__ import annotations
@@ -253,12 +253,20 @@ def _job(said: Mapping[str, Any]) -> JobInfo:
         exclude_nodes=said["excluded_nodes"] or "",
         exit_code=said["exit_code"] or 0,
         signal=said["exit_code_signal"] or 0,
+        dependency=_dependency(said["dependencies"] or {}),
         work_dir=said["working_directory"] or "",
         std_out=out if has_files else "",
         std_err=(err or out) if has_files else "",
         comment=said["comment"] or "",
         admin_comment=said["admin_comment"] or "",
     )
+
+
+def _dependency(said: Mapping[str, Any]) -> str:
+    """``afterok:7(unfulfilled),…`` as Slurm's commands print it, from pyslurm's lists."""
+    kinds = [(kind, jobs) for kind, jobs in said.items() if isinstance(jobs, list)]
+    separator = "?" if said.get("satisfy") == "any" else ","
+    return separator.join(f"{kind}:{job}" for kind, jobs in kinds for job in jobs)
 
 
 def _tasks(said: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ajrd.errors import ConfigError, SlurmUnavailable
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.cli import CliSlurm
+from ajrd.slurm.het import HetSlurm
 from ajrd.slurm.native import PyslurmSlurm, native_available
 
 
@@ -14,7 +15,18 @@ async def connect(
     timeout: float = 10.0,
     prefer: str = "auto",
 ) -> Slurm:
-    """A Slurm to work with; ``prefer`` is ``auto``, ``cli`` or ``pyslurm``.
+    """A Slurm to work with, in which a het job is one job; arguments and errors as in choose()."""
+    chosen = await choose(conf, bin_dir, timeout, prefer)
+    return HetSlurm(chosen, CliSlurm(conf, bin_dir, timeout))
+
+
+async def choose(
+    conf: str | None = None,
+    bin_dir: str | None = None,
+    timeout: float = 10.0,
+    prefer: str = "auto",
+) -> Slurm:
+    """The way to talk to Slurm; ``prefer`` is ``auto``, ``cli`` or ``pyslurm``.
 
     With ``auto`` a controller that cannot be reached gets the commands, which do not mind when
     it comes back. Raises ConfigError if pyslurm is asked for and cannot be used, and

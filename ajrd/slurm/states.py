@@ -21,6 +21,7 @@ _FLAG_BASE = {
     "RESIZING": JobState.RUNNING,
     "SIGNALING": JobState.RUNNING,
     "STOPPED": JobState.RUNNING,
+    "EXPEDITING": JobState.PENDING,
     "REQUEUED": JobState.PENDING,
     "REQUEUE_FED": JobState.PENDING,
     "REQUEUE_HOLD": JobState.PENDING,

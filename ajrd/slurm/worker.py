@@ -26,7 +26,7 @@ JOB_FIELDS = (
     "array_tasks_waiting", "heterogeneous_id", "heterogeneous_offset", "submit_time",
     "eligible_time", "start_time", "end_time", "run_time", "allocated_nodes", "excluded_nodes",
     "exit_code", "exit_code_signal", "working_directory", "standard_output", "standard_error",
-    "comment", "admin_comment",
+    "comment", "admin_comment", "dependencies",
 )  # fmt: skip
 #: … of the cluster: attributes of ``pyslurm.slurmctld.Config``.
 CLUSTER_FIELDS = ("cluster_name", "version", "job_requeue", "min_job_age")

@@ -22,7 +22,8 @@ ACT = Site(act=True)
         (job(partition="debug"), "partition debug is not among"),
         (job(requeue=False), "requeue is disabled"),
         (job(batch=False), "not a batch job"),
-        (job(het_job_id=7), "a het job"),
+        (job(raw_id=(2 << 26) + 7), "from its cluster 2"),
+        (job(job_id="6+1", het_job_id=6), "a component of het job 6"),
         (job(state=JobState.CANCELLED), "cancelled by its user"),
         (job(state=JobState.PENDING, held=HoldBy.USER), "held by its user"),
         (job(state=JobState.PENDING, held=HoldBy.ADMIN), "held by an administrator"),
@@ -36,6 +37,10 @@ def test_a_job_that_must_not_be_touched_is_refused_with_the_reason(
     plan = decide(Case(seen, directive(), verdict(), 0, site))
     assert plan.verb is Verb.LEAVE
     assert reason in plan.reason
+
+
+def test_the_largest_id_of_a_single_cluster_is_no_federation() -> None:
+    assert refusal(job(raw_id=(1 << 26) - 1), directive(), ACT) is None
 
 
 def test_a_chain_needs_no_requeue() -> None:

@@ -123,3 +123,13 @@ def test_the_next_job_of_a_chain_is_released_only_if_its_user_holds_it() -> None
     assert alone == converged(Outcome.CHAIN_ENDS)
     refused = move(Verb.CHAIN, ended, **ANNOUNCED, next_job=by_admin)
     assert refused == abandoned(Outcome.HELD_BY_OTHERS)
+
+
+@pytest.mark.parametrize("verb", [Verb.REQUEUE, Verb.STOP, Verb.CHAIN])
+def test_a_suspended_attempt_is_not_killed(verb: Verb) -> None:
+    assert isinstance(move(verb, job(state=JobState.SUSPENDED), **ANNOUNCED), Wait)
+
+
+def test_a_wait_for_resources_tells_what_slurm_waits_for() -> None:
+    seen = job(restarts=1, state=JobState.PENDING, reason="PartitionDown")
+    assert move(Verb.REQUEUE, seen, **UPDATED) == Wait("for Slurm to start it: PartitionDown")

@@ -12,7 +12,7 @@ import pytest
 from ajrd.errors import ConfigError, SlurmRejected, SlurmUnavailable
 from ajrd.slurm import process
 from ajrd.slurm.cli import CliSlurm
-from ajrd.slurm.select import connect
+from ajrd.slurm.select import choose
 
 
 def command(folder: Path, name: str, script: str) -> None:
@@ -99,12 +99,12 @@ def test_the_environment_of_a_shell_does_not_change_the_output() -> None:
 async def test_without_pyslurm_the_commands_are_used(tmp_path: Path) -> None:
     config = "ClusterName = c\\nJobRequeue = 1\\nMinJobAge = 300 sec\\nSLURM_VERSION = 22.05.8\\n"
     command(tmp_path, "scontrol", f"printf '{config}'")
-    assert isinstance(await connect(bin_dir=str(tmp_path)), CliSlurm)
+    assert isinstance(await choose(bin_dir=str(tmp_path)), CliSlurm)
     with pytest.raises(ConfigError, match="pyslurm cannot be used"):
-        await connect(bin_dir=str(tmp_path), prefer="pyslurm")
+        await choose(bin_dir=str(tmp_path), prefer="pyslurm")
 
 
 async def test_a_controller_that_is_away_gets_the_commands(tmp_path: Path) -> None:
-    assert isinstance(await connect(bin_dir=str(tmp_path)), CliSlurm)
+    assert isinstance(await choose(bin_dir=str(tmp_path)), CliSlurm)
     with pytest.raises(SlurmUnavailable):
-        await connect(bin_dir=str(tmp_path), prefer="pyslurm")
+        await choose(bin_dir=str(tmp_path), prefer="pyslurm")
