@@ -123,8 +123,8 @@ async def test_each_attempt_tells_its_cause_and_how_far_it_got(store: Store) -> 
     await store.write_decision(decision, record, first, ())
     await store.save_attempt(replace(first, id=0, idx=1), at(2), "attempt_started")
     assert await store.failures(record.id) == [
-        Failure(idx=0, cause="segfault", progress_step=40, progressed=True),
-        Failure(idx=1, cause="", progress_step=None, progressed=False),
+        Failure(idx=0, cause="segfault", progress_step=40, progressed=True, excluded=False),
+        Failure(idx=1, cause="", progress_step=None, progressed=False, excluded=False),
     ]
 
 
