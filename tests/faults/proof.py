@@ -1,0 +1,62 @@
+"""What must be true after any fault, from Slurm's and from the database's own records."""
+
+from __future__ import annotations
+
+from ajrd.model import ActionState, DecisionState, Step
+from ajrd.store.history import AttemptHistory, JobHistory
+from tests.service import Service, until
+
+#: What the first attempt of :data:`BREAKS_ONCE` says when it breaks.
+CRASH_LINES = [f"Rank{rank}: (1) segmentation fault: artificial segfault" for rank in range(3)]
+
+
+def breaks(condition: str = "true", first: str = "true") -> str:
+    """A job that does ``first`` and prints its crash lines; its successor if ``condition`` holds.
+
+    It runs on afterwards, so that only ajrd ends it.
+    """
+    lines = "".join(f"echo '{line}'\n" for line in CRASH_LINES)
+    crash = f"if [ ! $SLURM_RESTART_COUNT ] || {condition}; then\n{lines}fi\n"
+    return f"#!/bin/bash\necho working\n{first}\n{crash}sleep 300\n"
+
+
+BREAKS_ONCE = breaks("false")
+
+
+def history_when(service: Service, job_id: str, wanted: str, attempts: int = 2) -> JobHistory:
+    """The history, once the store has so many attempts and the decision on the first is over."""
+
+    def told() -> JobHistory | None:
+        history = service.history(job_id)
+        if history is None or len(history.attempts) < attempts:
+            return None
+        decision = history.attempts[0].decision
+        return history if decision and decision.state is not DecisionState.OPEN else None
+
+    return until(wanted, told)
+
+
+def crash_lines(attempt: AttemptHistory) -> list[str]:
+    """The crash lines as the store has them, in the order of the log."""
+    found = [record.anomaly.finding for record in attempt.anomalies]
+    lines = sorted((each.offset, each.text) for each in found if each.text.startswith("Rank"))
+    return [text for _, text in lines]
+
+
+def assert_recovered(service: Service, job_id: str, *, degraded: bool = False) -> JobHistory:
+    """The job was requeued once and runs, and the store knows all of it exactly once."""
+    service.await_state(job_id, "RUNNING|None|1|")
+    history = history_when(service, job_id, "the decision to be over")
+    first, second = history.attempts
+    assert (first.attempt.idx, second.attempt.idx) == (0, 1)
+    assert (first.attempt.state, second.attempt.state) == ("REQUEUED", "RUNNING")
+    assert first.decision is not None
+    assert second.decision is None
+    assert first.decision.state is DecisionState.CONVERGED
+    assert first.decision.outcome == "successor_started"
+    assert (first.decision.used, first.decision.degraded) == (1, degraded)
+    kills = [a.state for a in first.decision.actions if a.step is Step.REQUEUE_HOLD]
+    assert kills == [ActionState.DONE]
+    assert crash_lines(first) == CRASH_LINES
+    assert service.state(job_id) == "RUNNING|None|1|"
+    return history
