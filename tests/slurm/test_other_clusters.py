@@ -1,4 +1,4 @@
-"""Kinds of jobs that need a cluster set up otherwise: no requeue by default, preemption, expedited requeues."""
+"""Kinds of jobs on a cluster set up otherwise: no requeue by default, preemption, expediting."""
 
 from __future__ import annotations
 
