@@ -162,7 +162,11 @@ def waits_for(service: Service, job_id: str, what: str) -> bool:
     return state.startswith("PENDING") and what in state.lower() and state.endswith("|1|")
 
 
-def test_a_requeue_by_an_administrator_is_an_attempt_and_costs_no_budget(service: Service) -> None:
+def test_a_requeue_by_an_administrator_is_an_attempt_and_costs_no_budget(
+    make_service: Make,
+) -> None:
+    service = make_service(backoff=0)
+    service.start()
     job_id = service.submit(HEALTHY, REQUEUE)
     attempts(service, job_id, 1)
     service.slurm("scontrol", "requeuehold", job_id)
