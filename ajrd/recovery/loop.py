@@ -275,7 +275,7 @@ class Recovery:
         await self._store.write_decision(record, job, attempt, steps)
         self._checkpoint("decision_written")
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=False)
         await self._go_on(job, attempt)
 
     async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
@@ -287,10 +287,12 @@ class Recovery:
         record = self._decision(plan, attempt, verdict, [])
         chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=True)
         self._drive(job, attempt, chapter.notebook)
 
-    def _say(self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord) -> None:
+    def _say(
+        self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord, *, degraded: bool
+    ) -> None:
         log.info(
             "decision",
             job=job.job_id,
@@ -298,6 +300,7 @@ class Recovery:
             verb=record.verb.value,
             state=record.state.value,
             reason=record.reason,
+            degraded=degraded,
         )
 
     async def _plan(
