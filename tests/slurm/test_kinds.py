@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -166,7 +167,9 @@ def test_a_requeue_by_an_administrator_is_an_attempt_and_costs_no_budget(service
     attempts(service, job_id, 1)
     service.slurm("scontrol", "requeuehold", job_id)
     service.await_state(job_id, "PENDING|job requeued in held state|1|")
-    service.slurm("scontrol", "update", f"JobId={job_id}", "StartTime=now+1")
+    later = int(time.time()) + 1
+    until("the second of the kill to pass", lambda: time.time() > later)
+    service.slurm("scontrol", "update", f"JobId={job_id}", "StartTime=now")
     service.slurm("scontrol", "release", job_id)
     first, second = attempts(service, job_id, 2)
     assert first.decision is None
