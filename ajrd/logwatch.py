@@ -24,7 +24,7 @@ from ajrd.logs.follow import AttemptStart, LogFollower
 from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import Mounts
 from ajrd.logs.naming import marks_of
-from ajrd.model import Anomaly, Directive, JobInfo, ReadPosition
+from ajrd.model import Anomaly, Directive, Finding, JobInfo, ReadPosition
 from ajrd.policy.evidence import Pulse
 from ajrd.slurm.base import Slurm
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
@@ -35,7 +35,7 @@ log = structlog.get_logger("ajrd.logs")
 #: Makes the detectors of an attempt by the owner's pattern of progress; raises PatternError.
 Detectors = Callable[[str], DetectorFactory]
 Learn = Callable[[int, list[AnomalyRecord], Pulse | None], None]
-#: Is told of evidence that the store could not take.
+#: Is told of everything as soon as it is read.
 Hear = Callable[[int, list[Anomaly], Pulse | None], None]
 
 #: Seconds between two rounds of discovery for one attempt: the first pause, its growth, the last.
@@ -73,7 +73,8 @@ class LogWatch:
         self._report_dir = report_dir
         self._clock = clock
         self._detectors = detectors
-        self._follower = LogFollower(self._keep, now=clock)
+        self._follower = LogFollower(self._keep, now=clock, heard=self._heard)
+        self._times: dict[tuple[int, str, int, str], datetime] = {}
         self._lanes = Lanes("search")
         self._mounts = Mounts()
         self._watches: dict[int, _Watch] = {}
@@ -114,7 +115,8 @@ class LogWatch:
                     await self._round(watch)
             except TimeoutError:
                 watch.gave_up = (*watch.gave_up, "the last search for logs took too long")
-        complete = await self._follower.drain(attempt, limit)
+        store_answers = self._store.away_since is None
+        complete = await self._follower.drain(attempt, limit, kept_needed=store_answers)
         if watch is not None:
             with suppress(StoreUnavailable):
                 await self._note(watch)
@@ -127,6 +129,7 @@ class LogWatch:
             watch.task.cancel()
         await self._follower.unfollow(attempt)
         self._watches.pop(attempt, None)
+        self._times = {key: at for key, at in self._times.items() if key[0] != attempt}
 
     # searching
 
@@ -213,29 +216,39 @@ class LogWatch:
 
     # keeping
 
-    async def _keep(self, batch: LogBatch) -> None:
-        """The sink of the follower: evidence and position in one transaction, then the news.
-
-        Evidence that cannot be kept is heard all the same: recovery must not wait for a database.
-        """
-        watch = self._watches.get(batch.attempt_id)
-        if watch is None:
-            return
+    def _heard(self, batch: LogBatch) -> None:
+        """News as soon as they are read: recovery must wait neither for a report nor a database."""
         now = self._clock()
         seen = [Anomaly(finding, batch.source, now) for finding in batch.found]
+        for anomaly in seen:
+            self._times[_key(batch, anomaly.finding)] = now
         pulse = None
         if batch.progress is not None:
             pulse = Pulse(batch.source, batch.progress.offset, batch.progress_at or now)
-        try:
-            if batch.attempt_id <= 0:
-                raise StoreUnavailable("the attempt itself is not stored yet")
-            new = await self._store.record_evidence(
-                watch.attempt, seen, batch.position, batch.progress, now
-            )
-        except StoreUnavailable:
-            self.hear(batch.attempt_id, seen, pulse)
-            raise
-        self.learn(batch.attempt_id, new, pulse)
+        self.hear(batch.attempt_id, seen, pulse)
+
+    async def _keep(self, batch: LogBatch) -> None:
+        """The sink of the follower: evidence and position in one transaction."""
+        watch = self._watches.get(batch.attempt_id)
+        if watch is not None:
+            await self._record(watch.attempt, batch)
+        for finding in batch.found:
+            self._times.pop(_key(batch, finding), None)
+
+    async def _record(self, attempt: AttemptRecord, batch: LogBatch) -> None:
+        if attempt.id <= 0:
+            raise StoreUnavailable("the attempt itself is not stored yet")
+        now = self._clock()
+        seen = [
+            Anomaly(finding, batch.source, self._times.get(_key(batch, finding), now))
+            for finding in batch.found
+        ]
+        new = await self._store.record_evidence(attempt, seen, batch.position, batch.progress, now)
+        self.learn(batch.attempt_id, new, None)
+
+
+def _key(batch: LogBatch, finding: Finding) -> tuple[int, str, int, str]:
+    return batch.attempt_id, batch.source, finding.offset, finding.rule
 
 
 def _nobody_listens(_attempt: int, _new: object, _pulse: Pulse | None) -> None:

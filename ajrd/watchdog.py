@@ -16,33 +16,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable
-from ajrd.model import HoldBy, JobInfo, JobState
-from ajrd.slurm.admin_comment import read_mark
+from ajrd.model import JobInfo
 from ajrd.slurm.base import JobUpdate, Slurm, earliest_start
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """One hold of ajrd's. Another hold of the job has another restart count."""
-
-    job_id: str
-    restarts: int
-    submit_time: datetime
-    deadline: datetime = field(compare=False)
-
-
-def own_hold(job: JobInfo) -> Hold | None:
-    """The hold that ajrd has on a job; None if nobody or somebody else holds it."""
-    if job.state is not JobState.PENDING or job.completing or job.held is not HoldBy.REQUEUE_HOLD:
-        return None
-    mark = read_mark(job.admin_comment)
-    if mark is None or mark.hold_deadline is None or mark.attempt != job.restarts - 1:
-        return None
-    return Hold(job.job_id, job.restarts, job.submit_time, mark.hold_deadline)
+from ajrd.slurm.holds import Hold, own_hold
 
 
 def watched_since(

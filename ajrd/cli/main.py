@@ -20,6 +20,7 @@ UNKNOWN, USAGE, UNREACHABLE = 1, 2, 3
 
 _COMMANDS = {
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
+    "db": ("ajrd.cli.db", "db", "Look after the database: check, upgrade, prune."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),

@@ -7,6 +7,7 @@ must not keep anybody from seeing the history.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,7 @@ from ajrd.store.address import TIMEOUT, Address, Tls
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: What a file raises that needs a closer look, and a better message.
-_UNCLEAR = (
-    OSError,
-    yaml.YAMLError,
-    AttributeError,
-    TypeError,
-    LookupError,
-    ValueError,
-    ConfigError,
-)
+_UNCLEAR = (OSError, yaml.YAMLError, AttributeError, TypeError, LookupError, ValueError)
 
 CONFIG_OPTION = click.option(
     "--config",
@@ -46,10 +39,8 @@ def config_path(given: Path | None) -> Path:
 def store_address(given: Path | None) -> Address:
     """The section ``database`` of a configuration; raises ConfigError."""
     path = config_path(given)
-    try:
+    with suppress(ConfigError, *_UNCLEAR):
         return _quickly(yaml.load(path.read_bytes(), _Loader)["database"])  # noqa: S506 -- safe
-    except _UNCLEAR:
-        pass
     from ajrd.config import load
 
     return load(path).database.address()

@@ -58,8 +58,8 @@ def decide(case: Case) -> Plan:
         return Plan(Verb.LEAVE, "not_eligible", f"{cause}, left alone: {reason}")
     if job.state is JobState.COMPLETED:
         return Plan(Verb.LEAVE, "completed", f"{cause}, but the job ended well")
-    if _pointless(case):
-        return Plan(Verb.STOP, "pointless", f"{cause}: {verdict.reason}; another try is pointless")
+    if why := _pointless(case):
+        return Plan(Verb.STOP, "pointless", f"{cause}: {why}", used=case.used)
     if directive.mode is ResumeMode.SINGLETON:
         return Plan(Verb.CHAIN, "singleton", f"{cause}: the next job of the chain takes over")
     if case.used >= directive.max_requeue_times:
@@ -80,11 +80,15 @@ def _requeue(case: Case, cause: str) -> Plan:
     return Plan(Verb.REQUEUE, "requeue", reason, _exclude(case), used, delay)
 
 
-def _pointless(case: Case) -> bool:
-    if case.verdict.recovery is not Recovery.STOP:
-        return False
-    wanted = {name.lower() for name in case.directive.resume_on}
-    return not wanted & {(case.verdict.cause or "").lower(), case.job.state.lower()}
+def _pointless(case: Case) -> str:
+    """Why another try makes no sense, by itself or by the owner's word; "": it does."""
+    names = {(case.verdict.cause or "").lower(), case.job.state.lower()}
+    asked = {name.lower() for name in case.directive.resume_on}
+    if refused := asked & {f"-{name}" for name in names}:
+        return f"the owner asks for no other try (resume_on {min(refused)})"
+    if case.verdict.recovery is Recovery.STOP and not asked & names:
+        return f"{case.verdict.reason}; another try is pointless"
+    return ""
 
 
 def _exclude(case: Case) -> tuple[str, ...]:

@@ -237,16 +237,20 @@ class Jobs:
         attempts = await self._store.attempts(known.id)
         if not attempts:
             return
-        attempt = attempts[-1]
-        chapter = Chapter(attempt)
-        chapter.add(await self._store.anomalies(attempt.id))
-        for source in await self._store.sources(attempt.id):
+        chapter = Chapter(attempts[-1])
+        await self._remember(chapter, chapter.attempt.id)
+        watched.chapters.append(chapter)
+        self.by_attempt[chapter.attempt.id] = watched
+
+    async def _remember(self, chapter: Chapter, row: int) -> None:
+        """What the store knows of an attempt that this process has not followed so far."""
+        chapter.add(await self._store.anomalies(row))
+        for source in await self._store.sources(row):
             if source.progress_offset is not None and source.progress_at is not None:
                 pulse = Pulse(source.path, source.progress_offset, source.progress_at)
-                chapter.pulses[source.path] = pulse
-        chapter.decided = await self._store.decision(attempt.id) is not None
-        watched.chapters.append(chapter)
-        self.by_attempt[attempt.id] = watched
+                chapter.pulses.setdefault(source.path, pulse)
+        if await self._store.decision(row) is not None:
+            chapter.decided = True
 
     async def _save_chapter(self, watched: Watched, chapter: Chapter) -> None:
         if chapter.attempt.id <= 0:
@@ -267,7 +271,9 @@ class Jobs:
         temporary = chapter.attempt.id
         rows = await self._store.attempts(watched.record.id)
         row = next((row for row in rows if row.idx == chapter.attempt.idx), None)
-        if row is None:
+        if row is not None:
+            await self._remember(chapter, row.id)
+        else:
             new, event, at = chapter.unsaved[0]
             row = await self._store.save_attempt(
                 replace(new, id=0, job=watched.record.id), at, event

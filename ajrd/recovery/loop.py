@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from ajrd.errors import SlurmUnavailable, StoreUnavailable
+from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import Anomaly, DecisionState, Directive, Verb, Verdict
 from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
@@ -32,6 +32,7 @@ from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoi
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
+from ajrd.slurm.holds import Hold, own_hold
 from ajrd.store.records import (
     AnomalyRecord,
     AttemptRecord,
@@ -93,7 +94,7 @@ class Recovery:
             self._wake.set()
 
     def hear(self, attempt: int, seen: Iterable[Anomaly], pulse: Pulse | None) -> None:
-        """New evidence of an attempt that the store could not take; may be told repeatedly."""
+        """New evidence of an attempt that is not in the store yet; may be told repeatedly."""
         unstored = [AnomalyRecord(id=0, attempt=attempt, anomaly=anomaly) for anomaly in seen]
         self.learn(attempt, unstored, pulse)
 
@@ -111,6 +112,8 @@ class Recovery:
     async def look(self) -> None:
         """One look at Slurm and the store; what does not answer is asked again at the next."""
         await self._guarded(self._look(), "look")
+        if self._settings.site.act:
+            await self._guarded(self._release_orphans(), "release")
 
     async def consider(self) -> None:
         """Decides where the evidence is ripe."""
@@ -130,6 +133,30 @@ class Recovery:
         await self._jobs.look()
         if not self._resumed:
             await self._resume()
+
+    async def _release_orphans(self) -> None:
+        """Holds of an ajrd that died while it acted without the database: nobody carries them on.
+
+        A decision that is being carried out looks after its own hold.
+        """
+        now = self._clock()
+        for watched in self._jobs.watched.values():
+            hold = own_hold(watched.seen)
+            if hold is None or now < hold.deadline or watched.driving:
+                continue
+            seen = await self._slurm.job(hold.job_id)
+            if seen is not None and own_hold(seen) == hold:
+                await self._release(watched, hold)
+
+    async def _release(self, watched: Watched, hold: Hold) -> None:
+        try:
+            await self._slurm.release(hold.job_id)
+        except SlurmRejected as error:
+            log.warning("slurm_refused", job=hold.job_id, step="release", why=str(error))
+            return
+        log.warning("hold_released", job=hold.job_id, restarts=hold.restarts)
+        message = f"held by ajrd until {hold.deadline.isoformat()}, with no decision open"
+        watched.said.append(("hold_released", message))
 
     async def _resume(self) -> None:
         """Open decisions of an earlier run, or of another ajrd, go on from wherever they are."""
@@ -248,7 +275,7 @@ class Recovery:
         await self._store.write_decision(record, job, attempt, steps)
         self._checkpoint("decision_written")
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=False)
         await self._go_on(job, attempt)
 
     async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
@@ -260,10 +287,12 @@ class Recovery:
         record = self._decision(plan, attempt, verdict, [])
         chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=True)
         self._drive(job, attempt, chapter.notebook)
 
-    def _say(self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord) -> None:
+    def _say(
+        self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord, *, degraded: bool
+    ) -> None:
         log.info(
             "decision",
             job=job.job_id,
@@ -271,6 +300,7 @@ class Recovery:
             verb=record.verb.value,
             state=record.state.value,
             reason=record.reason,
+            degraded=degraded,
         )
 
     async def _plan(

@@ -7,7 +7,7 @@ is not stored yet can be told by its row number: 0 or below.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ajrd.model import Anomaly, Directive, JobInfo
@@ -65,7 +65,10 @@ class Chapter:
         before = len(self.evidence)
         for record in records:
             key = _identity(record.anomaly)
-            if record.id or (key not in self.evidence and len(self.evidence) < MAX_UNSTORED):
+            known = self.evidence.get(key)
+            if known is not None:
+                self.evidence[key] = replace(known, id=record.id or known.id)
+            elif record.id or len(self.evidence) < MAX_UNSTORED:
                 self.evidence[key] = record
         return len(self.evidence) > before
 

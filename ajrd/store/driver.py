@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,12 @@ class Connection(Protocol):
 
     def all(self, query: Query) -> Sequence[Row]:
         """The rows of a query."""
+
+    def tables(self) -> frozenset[str]:
+        """The names of the tables."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
 
     def close(self) -> None:
         """Lets go."""
@@ -52,6 +59,12 @@ class _Sqlite:
             return [dict(row) for row in self._db.execute(query.sql, dict(query.values))]
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot read the database: {error}") from None
+
+    def tables(self) -> frozenset[str]:
+        return _names(self.all(Query("SELECT name FROM sqlite_master WHERE type = 'table'")))
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def close(self) -> None:
         self._db.close()
@@ -95,8 +108,20 @@ class _MySql:
         except (self._error, OSError) as error:
             raise StoreUnavailable(f"cannot read the database: {_why(error)}") from None
 
+    def tables(self) -> frozenset[str]:
+        ours = "FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+        return _names(self.all(Query(f"SELECT TABLE_NAME AS name {ours}")))
+
+    def now(self) -> datetime:
+        found: datetime = self.all(Query("SELECT UTC_TIMESTAMP(6) AS now"))[0]["now"]
+        return found.replace(tzinfo=UTC)
+
     def close(self) -> None:
         self._db.close()
+
+
+def _names(found: Sequence[Row]) -> frozenset[str]:
+    return frozenset(row["name"] for row in found)
 
 
 def _why(error: Exception) -> str:

@@ -51,6 +51,11 @@ class Database:
         self.breaker = Breaker()
         self.is_mysql = isinstance(address.place, Server)
 
+    def is_missing(self) -> bool:
+        """True for a SQLite file that is not there: connecting would make it."""
+        place = self._address.place
+        return isinstance(place, Path) and not place.exists()
+
     async def close(self) -> None:
         """Lets go of the connections; those of a dead server are not waited for."""
         try:
@@ -108,7 +113,6 @@ def _engine(address: Address) -> AsyncEngine:
     options: dict[str, Any] = {
         "pool_size": _POOL,
         "max_overflow": 0,
-        "pool_pre_ping": True,
         "pool_reset_on_return": None,
     }
     place = address.place
@@ -121,6 +125,7 @@ def _engine(address: Address) -> AsyncEngine:
         "mysql+aiomysql://",
         async_creator=partial(_connect, place, address.timeout, *secrets),
         isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
         **options,
     )
 

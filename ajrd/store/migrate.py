@@ -6,12 +6,15 @@ which stands for the first one. All functions take a connection inside a transac
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, inspect, text
 
 from ajrd.errors import StoreUnavailable
+from ajrd.store.engine import Database
 from ajrd.store.schema import REVISION
 
 #: Seconds that a process waits for another one to finish changing the tables.
@@ -69,8 +72,23 @@ def upgrade(db: Connection) -> None:
     with _alone(db):
         if revision(db) == "0001" and not inspect(db).has_table("alembic_version"):
             command.stamp(config, "0001")
-        if revision(db) <= REVISION:
+        if revision(db) < REVISION:
             command.upgrade(config, "head")
+
+
+async def upgrade_tables(database: Database) -> tuple[str, str]:
+    """Brings the tables of a database to the newest revision: the one before, the one after.
+
+    There is no time limit: a large table takes as long as it takes.
+    """
+    async with database.transaction(
+        asyncio.Lock(), "upgrading its tables", writes=True, limit=math.inf
+    ) as db:
+        before = await db.run_sync(revision)
+        if before > REVISION:
+            raise StoreUnavailable(usable(before))
+        await db.run_sync(upgrade)
+        return before, await db.run_sync(revision)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy import Select, delete, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.model import DecisionState
@@ -39,7 +39,7 @@ def prunable_jobs(before: datetime) -> Select[tuple[int]]:
         decisions.c.attempt == attempts.c.id,
         decisions.c.state == DecisionState.OPEN.value,
     )
-    over = jobs.c.closed.is_(True) & (jobs.c.seen_at < before)
+    over = (jobs.c.closed == true()) & (jobs.c.seen_at < before)
     return select(jobs.c.id).where(over, ~waits).order_by(jobs.c.seen_at).limit(BATCH)
 
 

@@ -137,6 +137,11 @@ def failures_of(job: int) -> Query:
     )
 
 
+def the_revision() -> Query:
+    """What Alembic has written of the tables; databases from before it have no such table."""
+    return Query("SELECT version_num FROM alembic_version")
+
+
 def the_lease() -> Query:
     """The row of whoever leads."""
     return Query("SELECT * FROM leases WHERE leases.name = 'leader'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ajrd.store import queries, rows
 from ajrd.store.address import Address
@@ -68,7 +69,20 @@ class Reader:
         """The newest events of a job, oldest first."""
         return [rows.event(row) for row in self._all(queries.events_of(job, limit))][::-1]
 
+    def revision(self) -> str:
+        """The revision of the tables; "" if there are none, or only those from before Alembic."""
+        if "alembic_version" not in self._db.tables():
+            return ""
+        found = self._all(queries.the_revision())
+        return str(found[0]["version_num"]) if found else ""
+
+    def now(self) -> datetime:
+        """The clock by which leases begin and end."""
+        return self._db.now()
+
     def lease(self) -> LeaseRecord | None:
         """Who leads, or who did last; None if nobody ever has."""
+        if "leases" not in self._db.tables():
+            return None
         found = self._all(queries.the_lease())
         return rows.lease(found[0]) if found else None

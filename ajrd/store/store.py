@@ -69,7 +69,7 @@ class Store:
                 store._one_writer, "preparing its tables", writes=True, limit=_MAKING
             ) as db:
                 await db.run_sync(migrate.prepare)
-        except StoreUnavailable:
+        except BaseException:
             await database.close()
             raise
         return store

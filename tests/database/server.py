@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import secrets
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pymysql
 import pytest
 
 from ajrd.store.address import Address
@@ -25,7 +29,8 @@ class Server:
     def __init__(self, root: Path) -> None:
         self.database = Database(root, free_block(1))
         self.database.create()
-        self.daemon: Daemon = self.database.up()
+        self.certificate = a_certificate(root)
+        self.daemon: Daemon = self.start()
 
     @property
     def port(self) -> int:
@@ -40,9 +45,23 @@ class Server:
         """As a crash of the host would, for the server."""
         self.daemon.end(patience=0)
 
-    def start(self, *options: str) -> None:
-        """Starts it again."""
-        self.daemon = self.database.up(*options)
+    def start(self, *options: str) -> Daemon:
+        """Starts it, also again; it speaks TLS if it is asked to."""
+        tls = [f"--ssl-cert={self.certificate}", f"--ssl-key={self.certificate}"]
+        self.daemon = self.database.up(*tls, *options)
+        return self.daemon
+
+
+def a_certificate(folder: Path) -> Path:
+    """A key and the certificate of 127.0.0.1 in one file, its own authority."""
+    file = folder / "server.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    argv += ["-nodes", "-subj", "/CN=ajrd test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    argv += ["-days", "30", "-keyout", str(file), "-out", str(folder / "certificate.pem")]
+    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+    with file.open("a") as both:
+        both.write((folder / "certificate.pem").read_text())
+    return file
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,19 @@ class Schema:
     def query(self, sql: str) -> str:
         """Runs SQL in it as the superuser."""
         return self.server.query(f"USE {self.name}; {sql}")
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keeps everybody else from using a table meanwhile."""
+        admin = pymysql.connect(
+            unix_socket=str(self.server.database.socket), user=getpass.getuser(), database=self.name
+        )
+        with admin.cursor() as cursor:
+            cursor.execute(f"LOCK TABLES {table} WRITE")
+        try:
+            yield
+        finally:
+            admin.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""The store against a real SQLite file: what is kept, kept once, and read back."""
+"""The store against real databases: what is kept, kept once, and read back."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,50 +10,14 @@ import pytest
 from ajrd.errors import StoreUnavailable
 from ajrd.model import ActionState, DecisionState, Progress, ReadPosition, Step, Verb
 from ajrd.recovery.sequence import STEPS
-from ajrd.recovery.tracking import new_job, opened
+from ajrd.recovery.tracking import new_job
+from ajrd.store.address import Address
 from ajrd.store.history import read_history
 from ajrd.store.read import Reader
-from ajrd.store.records import AttemptRecord, DecisionRecord, JobRecord
+from ajrd.store.records import Failure
 from ajrd.store.store import Store
+from tests.database.samples import POSITION, a_decision, a_job
 from tests.unit.samples import anomaly, at, job
-
-POSITION = ReadPosition("/w/a.log", 1, 2, 400, 10, "ab")
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite"
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    store = await Store.open(url, at(0))
-    yield store
-    await store.close()
-
-
-async def a_job(store: Store) -> tuple[JobRecord, AttemptRecord]:
-    record = await store.add_job(new_job(job(), "c", managed=True, note="", now=at(0)), "seen")
-    attempt = await store.save_attempt(opened(record, job(), at(0)), at(0), "attempt_started")
-    return record, attempt
-
-
-def a_decision(attempt: AttemptRecord, verb: Verb = Verb.REQUEUE) -> DecisionRecord:
-    return DecisionRecord(
-        id=0,
-        attempt=attempt.id,
-        anomaly=None,
-        verb=verb,
-        branch="requeue",
-        reason="CRASH segfault: requeue 1 of 1",
-        exclude_nodes="",
-        state=DecisionState.OPEN,
-        outcome="",
-        detail="",
-        hold_deadline=at(120),
-        created_at=at(3),
-        closed_at=None,
-    )
 
 
 async def test_a_line_offered_twice_is_kept_once(store: Store) -> None:
@@ -125,11 +89,11 @@ async def test_a_closed_decision_skips_what_was_not_needed(store: Store) -> None
 
 
 async def test_a_reader_sees_the_whole_history_while_the_service_writes(
-    store: Store, url: str
+    store: Store, address: Address
 ) -> None:
     record, attempt = await a_job(store)
     await store.record_evidence(attempt, [anomaly()], POSITION, None, at(1))
-    reader = Reader(url.replace("+aiosqlite", ""))
+    reader = Reader(address)
     found = reader.job("7")
     assert found == record
     history = read_history(reader, found)
@@ -142,3 +106,36 @@ async def test_a_reader_sees_the_whole_history_while_the_service_writes(
 def test_a_missing_database_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="has the service"):
         Reader(f"sqlite:///{tmp_path}/none.sqlite")
+
+
+async def test_what_was_kept_before_its_answer_got_lost_is_found_again(store: Store) -> None:
+    record, attempt = await a_job(store)
+    assert await store.add_job(replace(record, id=0), "seen") == record
+    assert await store.save_attempt(replace(attempt, id=0), at(1), "attempt_started") == attempt
+
+
+async def test_each_attempt_tells_its_cause_and_how_far_it_got(store: Store) -> None:
+    record, first = await a_job(store)
+    steps = [Progress(10, 1, "step 40", 40), Progress(20, 2, "step 30", 30), Progress(30, 3, "on")]
+    for progress in steps:
+        await store.record_evidence(first, [], POSITION, progress, at(1))
+    decision = replace(a_decision(first), cause="segfault")
+    await store.write_decision(decision, record, first, ())
+    await store.save_attempt(replace(first, id=0, idx=1), at(2), "attempt_started")
+    assert await store.failures(record.id) == [
+        Failure(idx=0, cause="segfault", progress_step=40, progressed=True, excluded=False),
+        Failure(idx=1, cause="", progress_step=None, progressed=False, excluded=False),
+    ]
+
+
+async def test_jobs_are_listed_by_user_and_partition_and_arrays_by_task(
+    store: Store, address: Address
+) -> None:
+    for name, user in (("7_1", "ada"), ("7_2", "Ada"), ("71_3", "ada"), ("7", "bob")):
+        seen = job(job_id=name, user=user)
+        await store.add_job(new_job(seen, "c", managed=True, note="", now=at(0)), "seen")
+    reader = Reader(address)
+    assert [each.job_id for each in reader.recent_jobs(9, "ada", "main")] == ["71_3", "7_1"]
+    assert [each.job_id for each in reader.recent_jobs(2, None, None)] == ["7", "71_3"]
+    assert [each.job_id for each in reader.array_tasks("7")] == ["7_1", "7_2"]
+    reader.close()

@@ -232,24 +232,71 @@ async def test_no_position_is_offered_without_the_findings_before_it(
     assert len(kept.texts()) == 9
 
 
+class Slow:
+    """A sink that is ``busy`` with its first batch until it may be ``done``."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.busy, self.done = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, batch: LogBatch) -> None:
+        self.busy.set()
+        await self.done.wait()
+        await self.kept(batch)
+
+
 async def test_what_is_read_while_the_sink_is_busy_is_kept_after_it(kept: Kept, path: Path) -> None:
-    busy, done = asyncio.Event(), asyncio.Event()
-
-    async def slow(batch: LogBatch) -> None:
-        busy.set()
-        await done.wait()
-        await kept(batch)
-
     path.write_text("crash 1\n")
-    heard = Heard()
+    heard, slow = Heard(), Slow(kept)
     async with following(kept, sink=slow, heard=heard) as follower:
         await follower.follow(1, [log_file(str(path))], start(kept))
-        await busy.wait()
+        await slow.busy.wait()
         append(path, "crash 2\n")
-        await until(lambda: len(heard.texts) == 2)
-        done.set()
+        await last_heard(heard, "crash 2")
+        slow.done.set()
         assert await follower.drain(1)
     assert [[f.text for f in batch.found] for batch in kept.batches] == [["crash 1"], ["crash 2"]]
+
+
+async def test_the_last_position_is_reported_though_the_sink_was_busy_when_the_file_was_let_go(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("crash 1\n")
+    slow = Slow(kept)
+    async with following(kept, sink=slow, report_every=3600.0) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await slow.busy.wait()
+        append(path, "one\n")
+        await until(lambda: follower.status(1)[0].lines == 2)
+        await follower.unfollow(1)
+        slow.done.set()
+        await until(lambda: kept.positions()[0][1].line_no == 2 if kept.batches else False)
+
+
+async def test_a_drain_waits_for_its_own_reading_not_for_what_was_read_before(
+    kept: Kept, path: Path
+) -> None:
+    path.write_text("crash 1\n")
+    slow, hanging = Slow(kept), threading.Event()
+    files = HungFiles(lambda _path: hanging.is_set())
+    try:
+        rarely = {"poll_min": 60.0, "poll_max": 60.0}
+        async with following(kept, sink=slow, files=files, **rarely) as follower:
+            await follower.follow(1, [log_file(str(path))], start(kept))
+            await slow.busy.wait()
+            append(path, "crash 2\n")
+            hanging.set()
+            drained = asyncio.create_task(follower.drain(1, limit=10.0))
+            await until(files.hung.is_set)
+            slow.done.set()
+            await until(lambda: kept.texts() == ["crash 1"])
+            await asyncio.sleep(0)
+            assert not drained.done()
+            files.let_go()
+            assert await drained
+            assert kept.texts() == ["crash 1", "crash 2"]
+    finally:
+        files.let_go()
 
 
 async def test_a_file_of_which_too_much_waits_is_read_on_when_it_is_kept(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from ajrd.model import HoldBy, JobInfo, JobState, Recovery, ResumeMode, Role, Ve
 from ajrd.policy.decide import Case, decide
 from ajrd.policy.eligibility import Site, refusal, standing
 from ajrd.policy.evidence import Pulse, weigh
+from ajrd.policy.fruitless import Past
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from tests.unit.samples import anomaly, at, directive, job, verdict
 
@@ -66,6 +69,31 @@ def test_a_spent_budget_stops_the_attempt() -> None:
 def test_a_pointless_retry_is_stopped_with_budget_left() -> None:
     plan = decide(Case(job(), directive(), verdict(recovery=Recovery.STOP), 0, ACT))
     assert (plan.verb, plan.branch) == (Verb.STOP, "pointless")
+
+
+def test_resume_on_can_refuse_what_would_be_retried() -> None:
+    wish = directive(resume_on=frozenset({"-segfault"}))
+    plan = decide(Case(job(), wish, verdict(), 0, ACT))
+    assert (plan.verb, plan.branch) == (Verb.STOP, "pointless")
+    assert "resume_on -segfault" in plan.reason
+
+
+def test_the_same_cause_without_progress_stops_before_the_budget_is_spent() -> None:
+    again = (Past("segfault", None, False, 30.0), Past("", None, False, 30.0))
+    case = Case(job(), directive(max_requeue_times=9), verdict(), 1, ACT, again, 2)
+    plan = decide(case)
+    assert (plan.verb, plan.branch) == (Verb.STOP, "no_progress")
+    assert "2 attempts in a row failed by it without getting further" in plan.reason
+    assert decide(replace(case, no_progress_limit=3)).verb is Verb.REQUEUE
+    assert decide(replace(case, no_progress_limit=0)).verb is Verb.REQUEUE
+
+
+def test_a_successor_of_attempts_that_fail_at_once_is_put_off_and_told_so() -> None:
+    quick = tuple(Past("segfault", step, True, 5.0) for step in (1, 2, 3))
+    case = Case(job(), directive(max_requeue_times=9), verdict(), 2, ACT, quick, 2, backoff=15.0)
+    plan = decide(case)
+    assert (plan.verb, plan.start_delay) == (Verb.REQUEUE, 30.0)
+    assert plan.reason == "CRASH segfault: requeue 3 of 9, 30 s later: it fails quickly"
 
 
 def test_resume_on_overrides_a_pointless_cause() -> None:

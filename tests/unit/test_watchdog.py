@@ -15,8 +15,9 @@ from ajrd.errors import SlurmRejected, SlurmUnavailable
 from ajrd.model import HoldBy, JobInfo, JobState
 from ajrd.slurm.admin_comment import Mark, read_mark
 from ajrd.slurm.base import JobUpdate, Refusal
+from ajrd.slurm.holds import Hold, own_hold
 from ajrd.slurm.memory import MemorySlurm
-from ajrd.watchdog import Hold, Patience, Watchdog, own_hold, watched_since
+from ajrd.watchdog import Patience, Watchdog, watched_since
 from tests.unit.samples import at, job
 
 MARK = str(Mark(0, at(100), "CRASH segfault: requeue 1 of 1"))
@@ -57,7 +58,7 @@ def test_no_other_hold_is(other: dict[str, Any]) -> None:
 
 
 def test_the_latest_time_that_a_mark_may_tell_is_one_that_python_knows() -> None:
-    mark = read_mark("[ajrd a999999999 hold<99999999999 far away]")
+    mark = read_mark("[ajrd a999999999 n0 hold<99999999999 by - far away]")
     assert mark is not None
     assert mark.hold_deadline is not None
 

@@ -1,0 +1,106 @@
+"""``ajrd db``: the tables of the database: which revision they have, and what may go."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path
+from ajrd.config import DatabaseSection, load
+from ajrd.store.engine import Database
+from ajrd.store.inspection import inspect
+from ajrd.store.migrate import upgrade_tables
+from ajrd.store.pruning import Pruned
+from ajrd.store.schema import REVISION
+from ajrd.store.store import Store
+
+T = TypeVar("T")
+#: Exit status of ``check`` for a database that needs something done.
+FAULTY = 1
+
+
+@click.group()
+def db() -> None:
+    """Look after the database: its tables, its rights, its age."""
+
+
+@db.command()
+@CONFIG_OPTION
+def current(file: Path | None) -> None:
+    """Print the revision of the tables, and whether this ajrd needs a newer one."""
+    found = _with_database(_section(file), inspect).revision
+    newest = "the newest" if found == REVISION else f"this ajrd needs {REVISION}"
+    click.echo(f"{found or 'no tables'} ({newest})")
+
+
+@db.command()
+@CONFIG_OPTION
+def check(file: Path | None) -> None:
+    """Say whether the service can use the database, and what to do if not.
+
+    Exit status: 0 usable, 1 something has to be done, 3 unreachable.
+    """
+    section = _section(file)
+    faults = _with_database(section, inspect).faults()
+    for fault in faults:
+        click.echo(f"{section.url}: {fault}")
+    if faults:
+        sys.exit(FAULTY)
+    click.echo(f"{section.url}: right; revision {REVISION}")
+
+
+@db.command()
+@CONFIG_OPTION
+def upgrade(file: Path | None) -> None:
+    """Make the tables, or bring them to the newest revision. Stop the service before."""
+    before, after = _with_database(_section(file), upgrade_tables)
+    click.echo(f"revision {after}" + (f", was {before or 'empty'}" if before != after else ""))
+
+
+@db.command()
+@click.option("--days", type=click.IntRange(1), help="Instead of database.keep_days.")
+@CONFIG_OPTION
+def prune(days: int | None, file: Path | None) -> None:
+    """Forget jobs that are over and were last seen more than `database.keep_days` ago.
+
+    Jobs that are open, or whose decision is, stay. The service may run meanwhile.
+    """
+    section = _section(file)
+    before = datetime.now(UTC) - timedelta(days=days or section.keep_days)
+    gone = asyncio.run(_prune(section, before))
+    click.echo(
+        f"forgot {gone.jobs} jobs with {gone.attempts} attempts, and {gone.events} events of no"
+        f" job, all from before {before:%Y-%m-%d}"
+    )
+
+
+def _section(file: Path | None) -> DatabaseSection:
+    return load(config_path(file)).database
+
+
+def _with_database(section: DatabaseSection, work: Callable[[Database], Awaitable[T]]) -> T:
+    async def run() -> T:
+        database = Database(section.address())
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _prune(section: DatabaseSection, before: datetime) -> Pruned:
+    store = await Store.open(section.address(), before)
+    try:
+        total = Pruned()
+        while (batch := await store.prune(before)) != Pruned():
+            total += batch
+        return total
+    finally:
+        await store.close()
