@@ -37,7 +37,8 @@ class Case:
     ``used`` counts the requeues of this job that ajrd has already begun; restarts that
     happened before ajrd knew the job count as used, for nobody can say whose they were.
     ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
-    how long a job is first put off whose attempts fail at once.
+    how long a job is first put off whose attempts fail at once. ``taken_over_by`` is a job that
+    waited for the end of the attempt and was let go by it (:mod:`ajrd.policy.dependents`).
     """
 
     job: JobInfo
@@ -48,6 +49,7 @@ class Case:
     attempts: Sequence[Past] = ()
     no_progress_limit: int = 0
     backoff: float = 0.0
+    taken_over_by: str | None = None
 
 
 def decide(case: Case) -> Plan:
@@ -62,6 +64,9 @@ def decide(case: Case) -> Plan:
         return Plan(Verb.STOP, "pointless", f"{cause}: {why}", used=case.used)
     if directive.mode is ResumeMode.SINGLETON:
         return Plan(Verb.CHAIN, "singleton", f"{cause}: the next job of the chain takes over")
+    if case.taken_over_by is not None:
+        other = f"job {case.taken_over_by}, which waited for its end, goes on in its place"
+        return Plan(Verb.LEAVE, "dependent_started", f"{cause}, left alone: {other}")
     if case.used >= directive.max_requeue_times:
         spent = f"requeued {case.used} of {directive.max_requeue_times} times"
         return Plan(Verb.STOP, "budget_spent", f"{cause}: {spent}, no more requeue", used=case.used)

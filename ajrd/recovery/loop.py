@@ -316,7 +316,7 @@ class Recovery:
         fresh = await self._slurm.job(job.job_id)
         if fresh is None:
             return Plan(Verb.LEAVE, "job_unknown", f"{what}, but Slurm has forgotten the job")
-        if fresh.restarts != attempt.idx:
+        if fresh.restarts != attempt.idx or not tracking.same_submission(job, fresh):
             return Plan(Verb.LEAVE, "requeued_by_others", f"{what}, requeued already by others")
         directive = parse_directive(fresh.comment, self._settings.limits)
         if isinstance(directive, NotManaged):
@@ -331,6 +331,7 @@ class Recovery:
             attempts=past,
             no_progress_limit=self._settings.no_progress_limit,
             backoff=self._settings.backoff,
+            taken_over_by=self._jobs.dependents.let_go(fresh) if fresh.state.ended else None,
         )
         return decide(case)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -231,6 +232,24 @@ def test_dependents_wait_while_a_running_job_is_requeued(service: Service) -> No
     service.await_state(job_id, "RUNNING|None|1|")
     for dependent in dependents.values():
         assert service.state(dependent) == "PENDING|Dependency|0|"
+
+
+def test_a_job_whose_end_has_started_another_stays_as_it_is(service: Service) -> None:
+    """Slurm judges dependents within a scheduling pass of the end and never takes it back."""
+    job_id = service.submit("#!/bin/bash\nuntil [ -e end ]; do sleep 0.1; done; exit 139", REQUEUE)
+    attempts(service, job_id, 1)
+    following = service.submit(HEALTHY, f"--dependency=afterany:{job_id}", REQUEUE)
+    until("it to be known", lambda: service.history(following))
+    assert service.process is not None
+    service.process.send_signal(signal.SIGSTOP)
+    (service.folder / "end").touch()
+    service.await_state(following, "RUNNING")
+    service.process.send_signal(signal.SIGCONT)
+    left = decided(service, job_id).decision
+    assert left is not None
+    assert (left.verb, left.branch) == (Verb.LEAVE, "dependent_started")
+    assert f"job {following}, which waited for its end" in left.reason
+    assert service.state(job_id) == "FAILED|NonZeroExitCode|0|"
 
 
 def test_a_job_in_a_reservation_comes_back_in_it(service: Service) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ajrd.daemon import FAULT_VARIABLE
 from ajrd.model import Verb
 from labcluster.cluster import Lab
 from labcluster.tools import slurm_version
-from tests.service import Service
+from tests.service import Service, until
 from tests.slurm.jobs import CRASHING, HEALTHY, REQUEUE
 from tests.slurm.test_kinds import ONCE, attempts, crash_in, decided
 
@@ -79,3 +81,28 @@ def test_an_expedited_requeue_is_left_to_slurm_and_ours_works_beside_it(make_ser
     service.await_state(crashing, "RUNNING|None|1|")
     assert service.state(failing) == "REQUEUE_HOLD|job requeued in held state|1|"
     assert attempts(service, failing, 1)[0].decision is None
+
+
+def test_another_job_with_the_same_id_is_never_killed(make_service: Make, lab: Lab) -> None:
+    """A controller that has lost its state begins again with the first id."""
+    service = make_service()
+    forget_everything(lab)
+    job_id = service.submit(CRASHING, REQUEUE, "--requeue")
+    service.start(**{FAULT_VARIABLE: "decision_written"})
+    service.wait()
+    forget_everything(lab)
+    assert service.submit(HEALTHY, "--requeue") == job_id
+    service.await_state(job_id, "RUNNING")
+    service.start()
+    until("the decision to be given up", lambda: "job_unknown" in service.status(job_id))
+    assert service.state(job_id) == "RUNNING|None|0|"
+
+
+def forget_everything(lab: Lab) -> None:
+    """As if the folder of the controller's state were lost."""
+    lab.daemon("slurmctld").end(patience=10)
+    shutil.rmtree(lab.root / "state")
+    (lab.root / "state").mkdir()
+    lab.start_controller("-c")
+    lab.command("scontrol", "update", "partition=other", "prioritytier=9")
+    until("idle nodes", lambda: "idle" in lab.command("sinfo", "-h", "-p", "main", "-o", "%T"))

@@ -109,6 +109,13 @@ def test_implicated_nodes_are_excluded_unless_the_owner_objects() -> None:
     assert decide(Case(job(), kept, broken, 0, ACT)).exclude_nodes == ()
 
 
+def test_a_job_whose_end_let_another_go_on_is_left_alone() -> None:
+    ended = job(state=JobState.FAILED)
+    plan = decide(Case(ended, directive(), verdict(), 0, ACT, taken_over_by="8"))
+    assert (plan.verb, plan.branch) == (Verb.LEAVE, "dependent_started")
+    assert "job 8" in plan.reason
+
+
 def test_a_job_that_ended_well_is_left_alone() -> None:
     done = job(state=JobState.COMPLETED)
     assert decide(Case(done, directive(), verdict(), 0, ACT)).verb is Verb.LEAVE
