@@ -42,6 +42,7 @@ from ajrd.recovery.sequence import (
     successor_start,
 )
 from ajrd.recovery.settings import Clock, Settings, no_checkpoint
+from ajrd.recovery.tracking import same_submission
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Refusal, Slurm
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
@@ -175,6 +176,8 @@ class Driver:
     async def _look(self, decision: DecisionRecord, run: Run) -> Situation:
         now = self._clock()
         seen = await self._slurm.job(run.job.job_id)
+        if seen is not None and not same_submission(run.job, seen):
+            seen = None
         following = await self._next_job(run.job) if decision.verb is Verb.CHAIN else None
         mark = read_mark(seen.admin_comment) if seen else None
         return Situation(

@@ -33,6 +33,8 @@ log = structlog.get_logger("ajrd.lease")
 
 #: A lease is renewed so many times within its length.
 RENEWALS = 6
+#: Seconds between tries while the database does not answer.
+RETRY = 0.5
 #: Seconds beyond a command's time limit that are kept free at the end of a lease.
 SLACK = 1.0
 
@@ -116,9 +118,11 @@ class Leadership:
 
     async def keep(self) -> None:
         """Renews until cancelled; raises NotLeader when another process has the lease."""
+        pause = self._ttl / RENEWALS
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS)
+            await asyncio.sleep(pause)
             asked = self._tick()
+            pause = RETRY
             try:
                 if not await self._store.renew_lease(self._ttl):
                     raise NotLeader("another ajrd has taken the lease")
@@ -126,6 +130,7 @@ class Leadership:
                 log.warning("lease_not_renewed", why=str(error), may_act=self.may_act())
             else:
                 self._good_until = asked + self._usable
+                pause = self._ttl / RENEWALS
 
     async def release(self) -> None:
         """Gives the lease back, so that nobody has to wait for its end."""

@@ -275,7 +275,7 @@ class Recovery:
         await self._store.write_decision(record, job, attempt, steps)
         self._checkpoint("decision_written")
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=False)
         await self._go_on(job, attempt)
 
     async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
@@ -287,10 +287,12 @@ class Recovery:
         record = self._decision(plan, attempt, verdict, [])
         chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
         chapter.decided = True
-        self._say(job, attempt, record)
+        self._say(job, attempt, record, degraded=True)
         self._drive(job, attempt, chapter.notebook)
 
-    def _say(self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord) -> None:
+    def _say(
+        self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord, *, degraded: bool
+    ) -> None:
         log.info(
             "decision",
             job=job.job_id,
@@ -298,6 +300,7 @@ class Recovery:
             verb=record.verb.value,
             state=record.state.value,
             reason=record.reason,
+            degraded=degraded,
         )
 
     async def _plan(
@@ -313,7 +316,7 @@ class Recovery:
         fresh = await self._slurm.job(job.job_id)
         if fresh is None:
             return Plan(Verb.LEAVE, "job_unknown", f"{what}, but Slurm has forgotten the job")
-        if fresh.restarts != attempt.idx:
+        if fresh.restarts != attempt.idx or not tracking.same_submission(job, fresh):
             return Plan(Verb.LEAVE, "requeued_by_others", f"{what}, requeued already by others")
         directive = parse_directive(fresh.comment, self._settings.limits)
         if isinstance(directive, NotManaged):
@@ -328,6 +331,7 @@ class Recovery:
             attempts=past,
             no_progress_limit=self._settings.no_progress_limit,
             backoff=self._settings.backoff,
+            taken_over_by=self._jobs.dependents.let_go(fresh) if fresh.state.ended else None,
         )
         return decide(case)
 
