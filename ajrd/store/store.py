@@ -25,6 +25,7 @@ from ajrd.store import lease, migrate, notes, pruning, queries, rows
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
 from ajrd.store.records import (
+    RESULT_SEEN,
     ActionRecord,
     AnomalyRecord,
     AttemptRecord,
@@ -378,7 +379,7 @@ class Store:
         skipped = {"state": ActionState.SKIPPED.value, "finished_at": now}
         done = {
             "state": ActionState.DONE.value,
-            "result": "its result was seen",
+            "result": RESULT_SEEN,
             "finished_at": now,
         }
         async with self._transaction(f"closing decision {record.id}") as db:

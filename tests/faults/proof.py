@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ajrd.model import ActionState, DecisionState, Step
 from ajrd.store.history import AttemptHistory, JobHistory
 from tests.service import Service, until
 
-#: What the first attempt of :data:`BREAKS_ONCE` says when it breaks.
+#: What the first attempt of :func:`breaks` says.
 CRASH_LINES = [f"Rank{rank}: (1) segmentation fault: artificial segfault" for rank in range(3)]
 
 
-def breaks(condition: str = "true", first: str = "true") -> str:
-    """A job that does ``first`` and prints its crash lines; its successor if ``condition`` holds.
-
-    It runs on afterwards, so that only ajrd ends it.
-    """
+def breaks(again: Path = Path("/nonexistent")) -> str:
+    """A job that prints its crash lines and stays; its successor does so once ``again`` exists."""
     lines = "".join(f"echo '{line}'\n" for line in CRASH_LINES)
-    crash = f"if [ ! $SLURM_RESTART_COUNT ] || {condition}; then\n{lines}fi\n"
-    return f"#!/bin/bash\necho working\n{first}\n{crash}sleep 300\n"
-
-
-BREAKS_ONCE = breaks("false")
+    waits = f"until [ -e {again} ]; do sleep 0.1; done"
+    return f"#!/bin/bash\n[ ! $SLURM_RESTART_COUNT ] || {waits}\n{lines}sleep 300\n"
 
 
 def history_when(service: Service, job_id: str, wanted: str, attempts: int = 2) -> JobHistory:

@@ -13,42 +13,19 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from ajrd.daemon import FAULT_VARIABLE
-from ajrd.model import Step, Verb
+from ajrd.model import Verb
 from ajrd.recovery.sequence import STEPS
 from labcluster.errors import LabError
-from tests.faults.proof import BREAKS_ONCE, assert_recovered, history_when
+from tests.faults.moments import LEASE, OF_A_REQUEUE, around, of_steps
+from tests.faults.proof import assert_recovered, breaks, history_when
 from tests.service import Service
 from tests.slurm.jobs import CRASHING, HEALTHY, REQUEUE, SINGLETON
 
 Make = Callable[..., Service]
 
 KINDS = ("sqlite", "mariadb")
-#: Between them, and before and after them, lies every place where a step can be torn apart.
-MOMENTS = ("commit_before:claiming", "commit_after:claiming", "ran", "commit_after:finishing")
-#: What is written before a decision on a job, and after it.
-RECORDS = (
-    "recording job",
-    "updating job",
-    "recording attempt_started",
-    "recording a read position",
-    "recording evidence",
-    "recording attempt_ended",
-)
 #: The steps without the announcement, which is that of a requeue.
 AFTER_THE_WORDS = {verb: steps[1:] for verb, steps in STEPS.items()}
-LEASE = ("taking the lease", "renewing the lease", "giving back the lease")
-
-
-def around(*commits: str) -> list[str]:
-    """The moments before and after commits."""
-    return [f"commit_{when}:{commit}" for commit in commits for when in ("before", "after")]
-
-
-def of_steps(steps: Sequence[Step]) -> list[str]:
-    """The moments of the steps of a decision."""
-    separators = {moment: " " if "claiming" in moment or "finishing" in moment else ":"
-                  for moment in MOMENTS}  # fmt: skip
-    return [f"{moment}{separators[moment]}{step}" for step in steps for moment in MOMENTS]
 
 
 def on_both(moments: Sequence[str]) -> list[ParameterSet]:
@@ -81,17 +58,10 @@ def die_and_restart(service: Service, moment: str, happen: Callable[[], str]) ->
     return job_id
 
 
-OF_A_REQUEUE = [
-    *around(*RECORDS, "writing a decision"),
-    *of_steps(STEPS[Verb.REQUEUE]),
-    *around("closing decision"),
-]
-
-
 @pytest.mark.parametrize(("moment", "kind"), on_both(OF_A_REQUEUE))
 def test_a_requeue_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> None:
     service = make(kind)
-    job_id = die_and_restart(service, moment, lambda: service.submit(BREAKS_ONCE, REQUEUE))
+    job_id = die_and_restart(service, moment, lambda: service.submit(breaks(), REQUEUE))
     assert_recovered(service, job_id)
 
 
@@ -141,4 +111,4 @@ def test_the_lease_of_the_dead_is_no_hindrance(make: Make, moment: str, kind: st
     assert service.wait() == -signal.SIGKILL
     service.start()
     assert [line["role"] for line in service.said("started")][-1:] == ["leader"]
-    assert_recovered(service, service.submit(BREAKS_ONCE, REQUEUE))
+    assert_recovered(service, service.submit(breaks(), REQUEUE))
