@@ -22,7 +22,6 @@ RECORDS = (
     "recording job",
     "updating job",
     "recording attempt_started",
-    "recording a read position",
     "recording evidence",
     "recording attempt_ended",
 )

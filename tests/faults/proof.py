@@ -10,13 +10,19 @@ from tests.service import Service, until
 
 #: What the first attempt of :func:`breaks` says.
 CRASH_LINES = [f"Rank{rank}: (1) segmentation fault: artificial segfault" for rank in range(3)]
+#: Files that cannot be there, and that always are.
+NEVER, ALWAYS = Path("/dev/null/never"), Path("/dev/null")
 
 
-def breaks(again: Path = Path("/nonexistent")) -> str:
-    """A job that prints its crash lines and stays; its successor does so once ``again`` exists."""
+def breaks(again: Path = NEVER, first: Path = ALWAYS) -> str:
+    """A job that prints its crash lines, once ``first`` exists, and stays.
+
+    Its successor does the same once ``again`` exists.
+    """
     lines = "".join(f"echo '{line}'\n" for line in CRASH_LINES)
-    waits = f"until [ -e {again} ]; do sleep 0.1; done"
-    return f"#!/bin/bash\n[ ! $SLURM_RESTART_COUNT ] || {waits}\n{lines}sleep 300\n"
+    gate = f"[ $SLURM_RESTART_COUNT ] && gate={again} || gate={first}"
+    wait = "until [ -e $gate ]; do sleep 0.1; done"
+    return f"#!/bin/bash\necho working\n{gate}\n{wait}\n{lines}sleep 300\n"
 
 
 def history_when(service: Service, job_id: str, wanted: str, attempts: int = 2) -> JobHistory:

@@ -65,6 +65,15 @@ def test_a_requeue_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> N
     assert_recovered(service, job_id)
 
 
+@pytest.mark.parametrize(("moment", "kind"), on_both(around("recording a read position")))
+def test_reading_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> None:
+    service = make(kind)
+    gate = service.folder / "gate"
+    job_id = die_and_restart(service, moment, lambda: service.submit(breaks(first=gate), REQUEUE))
+    gate.touch()
+    assert_recovered(service, job_id)
+
+
 @pytest.mark.parametrize(("moment", "kind"), on_both(of_steps(AFTER_THE_WORDS[Verb.CHAIN])))
 def test_a_chain_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> None:
     service = make(kind)
