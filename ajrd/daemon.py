@@ -115,12 +115,13 @@ class Service:
     async def _turns(self, leadership: Leadership, store: Store, slurm: Slurm, alone: bool) -> None:
         """Waits for the lease, leads until it is lost, and waits again."""
         try:
+            leads = await leadership.attempt(steal=alone)
+            self._say_started("leader" if leads else "standby")
             while True:
-                leads = await leadership.acquire(steal=alone)
-                self._say_started("leader" if leads else "standby")
                 if not leads:
                     await leadership.wait()
                 await self._lead(leadership, store, slurm)
+                leads = False
         finally:
             await leadership.release()
 

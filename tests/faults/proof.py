@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from ajrd.model import ActionState, DecisionState, Step
+from ajrd.model import ActionState, DecisionState, Step, Verb
 from ajrd.store.history import AttemptHistory, JobHistory
 from tests.service import Service, until
+
+T = TypeVar("T")
 
 #: What the first attempt of :func:`breaks` says.
 CRASH_LINES = [f"Rank{rank}: (1) segmentation fault: artificial segfault" for rank in range(3)]
@@ -62,3 +66,19 @@ def assert_recovered(service: Service, job_id: str, *, degraded: bool = False) -
     assert crash_lines(first) == CRASH_LINES
     assert service.state(job_id) == "RUNNING|None|1|"
     return history
+
+
+def assert_stopped_for_good(service: Service, job_id: str) -> None:
+    """The second attempt breaks, and there is no third."""
+    service.await_state(job_id, "CANCELLED")
+    assert service.state(job_id).endswith("|1|")
+    decision = until(
+        "its decision", lambda: second_attempt(service, job_id, lambda it: it.decision)
+    )
+    assert (decision.verb, decision.branch) == (Verb.STOP, "budget_spent")
+
+
+def second_attempt(service: Service, job_id: str, part: Callable[[AttemptHistory], T]) -> T | None:
+    """A part of what the store knows of the second attempt."""
+    history = service.history(job_id)
+    return part(history.attempts[1]) if history and len(history.attempts) > 1 else None

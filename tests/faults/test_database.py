@@ -10,22 +10,27 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from ajrd.daemon import FAULT_VARIABLE, STOP_VARIABLE
 from ajrd.model import Step, Verb
 from ajrd.recovery.sequence import STEPS
-from ajrd.store.history import AttemptHistory
 from tests.database.proxy import Proxy
 from tests.database.server import Schema
 from tests.faults.moments import OF_A_REQUEUE, RECORDS, around
-from tests.faults.proof import CRASH_LINES, assert_recovered, breaks, crash_lines, history_when
+from tests.faults.proof import (
+    CRASH_LINES,
+    assert_recovered,
+    assert_stopped_for_good,
+    breaks,
+    crash_lines,
+    history_when,
+    second_attempt,
+)
 from tests.service import Service, until
 from tests.slurm.jobs import REQUEUE
 
-T = TypeVar("T")
 Make = Callable[..., Service]
 
 #: Seconds that a decision waits for the database: never mind, and soon over.
@@ -135,20 +140,6 @@ def test_a_job_is_recovered_without_the_database_and_counted_when_it_is_back(
     assert_stopped_for_good(service, job_id)
 
 
-def assert_stopped_for_good(service: Service, job_id: str) -> None:
-    """The second attempt breaks, and there is no third."""
-    service.await_state(job_id, "CANCELLED")
-    assert service.state(job_id).endswith("|1|")
-    decision = until("its decision", lambda: _second(service, job_id, lambda it: it.decision))
-    assert (decision.verb, decision.branch) == (Verb.STOP, "budget_spent")
-
-
-def _second(service: Service, job_id: str, part: Callable[[AttemptHistory], T]) -> T | None:
-    """A part of what the store knows of the second attempt."""
-    history = service.history(job_id)
-    return part(history.attempts[1]) if history and len(history.attempts) > 1 else None
-
-
 def test_a_job_that_began_without_the_database_is_protected_and_kept(
     make_service: Make, mysql: Schema
 ) -> None:
@@ -173,7 +164,7 @@ def test_a_requeue_that_a_kill_9_has_forgotten_still_counts(
         assert_done_without(service, job_id)
     service.wait()
     service.start()
-    until("its log to be followed", lambda: _second(service, job_id, lambda it: it.sources))
+    until("its log to be followed", lambda: second_attempt(service, job_id, lambda it: it.sources))
     again.touch()
     assert_stopped_for_good(service, job_id)
 
