@@ -326,7 +326,7 @@ class Recovery:
             fresh,
             directive,
             verdict,
-            used=max(used, mark.used if mark else 0),
+            used=max(used, mark.used_before(attempt.idx) if mark else 0),
             site=self._settings.site,
             attempts=past,
             no_progress_limit=self._settings.no_progress_limit,

@@ -148,12 +148,35 @@ def test_a_leader_that_froze_and_wakes_up_does_no_harm(make: Make, moment: str) 
     leader.wake()
     until("it to notice", lambda: leader.said("replaced"))
     until("it to wait", lambda: leader.said("standby"))
+    until("it to let go of the logs", lambda: not leader.reads())
     assert_recovered(other, job_id)
     assert kills(leader, other) <= 1
     assert other.stop() == 0
     await_lead(leader, 2)
     again.touch()
     assert_stopped_for_good(leader, job_id)
+
+
+@pytest.mark.full
+def test_a_leader_that_froze_without_the_database_does_no_harm(make: Make, proxy: Proxy) -> None:
+    """Without it there is no lease to be asked: only its last look at the job keeps it back."""
+    leader, other = make(proxy.port, store_grace=0), make()
+    gate = leader.folder / "gate"
+    leader.start(**{STOP_VARIABLE: "looked:requeue_hold"})
+    job_id = leader.submit(breaks(first=gate), REQUEUE)
+    until("its log to be followed", lambda: _followed(leader, job_id))
+    proxy.stall()
+    gate.touch()
+    leader.await_stop()
+    other.start()
+    await_lead(other)
+    assert_recovered(other, job_id)
+    proxy.resume()
+    leader.wake()
+    until("it to notice", lambda: leader.said("replaced"))
+    until("it to wait", lambda: leader.said("standby"))
+    assert kills(leader, other) == 1
+    assert_recovered(other, job_id)
 
 
 @pytest.mark.parametrize("crash", ["before the other leads", "after it"])
