@@ -39,12 +39,11 @@ from ajrd.recovery.sequence import (
     Situation,
     Wait,
     next_move,
-    successor_start,
 )
 from ajrd.recovery.settings import Clock, Settings, no_checkpoint
 from ajrd.recovery.tracking import same_submission
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
-from ajrd.slurm.base import JobUpdate, Refusal, Slurm
+from ajrd.slurm.base import JobUpdate, Refusal, Slurm, earliest_start
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
 
@@ -188,6 +187,7 @@ class Driver:
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
             now=now,
             hold_deadline=decision.hold_deadline,
+            start_delay=decision.start_delay,
             contest=self._contest(decision, mark) if run.notebook else None,
             next_job=following,
         )
@@ -327,7 +327,7 @@ def _change(step: Step, decision: DecisionRecord, mark: Mark, situation: Situati
         return JobUpdate(admin_comment=said)
     excluded = seen.exclude_nodes if seen else ""
     return JobUpdate(
-        start_at=successor_start(seen, decision.start_delay) if seen else None,
+        start_at=earliest_start(seen) if seen else None,
         exclude_nodes=merged_nodes(excluded, decision.exclude_nodes),
         admin_comment=said,
     )

@@ -342,7 +342,7 @@ class Recovery:
         act, leave = self._settings.site.act, plan.verb is Verb.LEAVE
         executed = act and not leave
         state = DecisionState.OPEN if executed else DecisionState.OBSERVED
-        hold = now + timedelta(seconds=self._settings.hold_limit)
+        hold = now + timedelta(seconds=self._settings.hold_limit + plan.start_delay)
         return DecisionRecord(
             id=0,
             attempt=attempt.id,
