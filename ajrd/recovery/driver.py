@@ -254,12 +254,12 @@ class Driver:
     async def _rejected(
         self, error: SlurmRejected, action: ActionRecord, decision: DecisionRecord, run: Run
     ) -> Move:
-        step, code = action.step, error.code
+        step, code, tries = action.step, error.code, action.tries + 1
         log.warning("slurm_refused", job=run.job.job_id, step=step.value, why=str(error))
         await self._finish(action, run, ActionState.FAILED, str(error))
         if step in OPTIONAL or code == Refusal.UNKNOWN_JOB:
             return Do(step)
-        if step is Step.RELEASE or (code in PASSING and action.tries < MAX_TRIES):
+        if step is Step.RELEASE or (code in PASSING and tries < MAX_TRIES):
             return Wait(str(error))
         await self._unmark(decision, run)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
