@@ -120,6 +120,18 @@ async def test_a_refusal_that_cannot_pass_is_not_tried_again(world: World) -> No
     assert (await action(world, run, Step.REQUEUE_HOLD)).tries == 1
 
 
+async def test_a_kill_that_was_carried_out_late_is_ours_though_its_repetition_is_refused(
+    world: World,
+) -> None:
+    """A controller that was frozen answers the look before the command that it had received."""
+    run = await begun(world)
+    world.slurm.fail_next("requeue_hold", SlurmUnavailable("no answer"))
+    refusal = SlurmRejected("Job is pending execution", Refusal.WRONG_STATE)
+    world.slurm.fail_next("requeue_hold", refusal, after=True)
+    await step_to(world, run, End(DecisionState.CONVERGED, Outcome.SUCCESSOR_STARTED))
+    assert world.slurm.requeued == [(run.job.job_id, 0)]
+
+
 @pytest.mark.parametrize("code", [*PASSING, Refusal.INVALID])
 async def test_a_release_is_never_given_up(world: World, code: Refusal) -> None:
     run = await begun(world)
@@ -146,6 +158,20 @@ async def test_a_refused_update_does_not_stop_the_recovery(world: World, which: 
         world.clock.pass_by(121)
     await step_to(world, run, End(DecisionState.CONVERGED, Outcome.SUCCESSOR_STARTED))
     assert (await action(world, run, which)).state is ActionState.FAILED
+
+
+@pytest.mark.parametrize("which", [Step.ANNOUNCE, Step.UPDATE])
+async def test_an_update_that_is_not_permitted_for_a_while_is_made_all_the_same(
+    world: World, which: Step
+) -> None:
+    run = await begun(world)
+    if which is Step.UPDATE:
+        await step_to(world, run, Do(Step.REQUEUE_HOLD))
+    for _ in range(5):
+        world.slurm.fail_next("update", SlurmRejected("not now", Refusal.NOT_PERMITTED))
+    await step_to(world, run, Do(which))
+    made = await action(world, run, which)
+    assert (made.state, made.tries) == (ActionState.DONE, 6)
 
 
 async def test_a_controller_that_is_away_uses_up_no_tries(world: World) -> None:
