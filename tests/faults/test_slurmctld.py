@@ -49,7 +49,8 @@ def recovered_once(service: Service, job_id: str) -> None:
     decision = history.attempts[0].decision
     assert decision is not None
     assert (decision.state, decision.outcome) == (DecisionState.CONVERGED, "successor_started")
-    assert [a.attempt.state for a in history.attempts] == ["REQUEUED", "RUNNING"]
+    states = [a.attempt.state for a in history.attempts]
+    assert states in (["REQUEUED", "RUNNING"], ["FAILED", "RUNNING"])
     assert not history.job.closed
 
 
