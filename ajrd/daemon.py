@@ -38,6 +38,8 @@ log = structlog.get_logger("ajrd")
 
 #: Names a checkpoint at which a fault test wants the service to die, as `kill -9` would do it.
 FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
+#: Names one at which it is to freeze, once, until the test wakes it.
+STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 
@@ -221,17 +223,18 @@ class _only_one:  # noqa: N801 -- used as a context manager, reads as a verb
 
 
 def _checkpoint() -> Callable[[str], None]:
-    """In fault tests a checkpoint kills the process on the spot; otherwise it is nothing."""
-    wanted = os.environ.get(FAULT_VARIABLE)
+    """In fault tests a checkpoint ends or freezes the process; otherwise it is nothing."""
+    faults = {FAULT_VARIABLE: signal.SIGKILL, STOP_VARIABLE: signal.SIGSTOP}
+    wanted = {os.environ[name]: fault for name, fault in faults.items() if name in os.environ}
     if not wanted:
         return no_checkpoint
 
-    def die_at(name: str) -> None:
-        if name == wanted:
+    def obey(name: str) -> None:
+        if name in wanted:
             sys.stderr.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), wanted.pop(name))
 
-    return die_at
+    return obey
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

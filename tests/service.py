@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,16 +31,41 @@ def until(what: str, condition: Callable[[], T | bool | None], patience: float =
 class Service(labdemo.service.Service):
     """A service in ``folder`` that is quick to act, and the hands of users and administrators."""
 
-    def __init__(self, cluster: Cluster, folder: Path, **recovery: Any) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        slurm: Mapping[str, Any] | None = None,
+        **recovery: Any,
+    ) -> None:
         self.cluster = cluster
         quick = {"settle": 0.5, **recovery}
-        super().__init__(folder, cluster.conf, slurm={"poll": 0.2}, recovery=quick)
+        super().__init__(folder, cluster.conf, slurm={"poll": 0.2, **(slurm or {})}, recovery=quick)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def await_frozen(self) -> None:
+        """Waits until the process is stopped, as it stops itself at STOP_VARIABLE."""
+        assert self.process is not None
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        until("ajrd to freeze", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+
+    def wake(self) -> None:
+        """Lets a frozen process go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def await_event(self, name: str) -> None:
+        """Waits until the service says so once more."""
+        before = self._said(name)
+        until(f"ajrd to say {name}", lambda: self._said(name) > before)
+
+    def _said(self, name: str) -> int:
+        return self.log.read_text().count(f'"event": "{name}"')
 
     def reload(self) -> None:
         """As ``systemctl reload`` would."""
