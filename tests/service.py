@@ -35,12 +35,18 @@ class Service(labdemo.service.Service):
         self,
         cluster: Cluster,
         folder: Path,
+        *,
         slurm: Mapping[str, Any] | None = None,
+        database: Mapping[str, Any] | None = None,
         **recovery: Any,
     ) -> None:
         self.cluster = cluster
-        quick = {"settle": 0.5, **recovery}
-        super().__init__(folder, cluster.conf, slurm={"poll": 0.2, **(slurm or {})}, recovery=quick)
+        sections = {
+            "slurm": {"poll": 0.2, **(slurm or {})},
+            "recovery": {"settle": 0.5, **recovery},
+            "database": dict(database or {}),
+        }
+        super().__init__(folder, cluster.conf, **sections)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
@@ -48,11 +54,9 @@ class Service(labdemo.service.Service):
         self.process.kill()
         self.process.wait()
 
-    def await_frozen(self) -> None:
-        """Waits until the process is stopped, as it stops itself at STOP_VARIABLE."""
-        assert self.process is not None
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        until("ajrd to freeze", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    def await_stop(self) -> None:
+        """Waits until the process has frozen at a checkpoint."""
+        until("the service to freeze", lambda: self._process_state() == "T")
 
     def wake(self) -> None:
         """Lets a frozen process go on."""
@@ -67,6 +71,18 @@ class Service(labdemo.service.Service):
     def _said(self, name: str) -> int:
         return self.log.read_text().count(f'"event": "{name}"')
 
+    def freeze(self) -> None:
+        """As a host that stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        self.await_stop()
+
+    def _process_state(self) -> str:
+        """The third field of proc_pid_stat(5)."""
+        assert self.process is not None
+        assert self.running, f"ajrd has ended; read {self.log}"
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
     def reload(self) -> None:
         """As ``systemctl reload`` would."""
         assert self.process is not None
@@ -79,7 +95,12 @@ class Service(labdemo.service.Service):
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of its own log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line[0] == "{"]
+
+    def said(self, event: str, **facts: Any) -> list[dict[str, Any]]:
+        """Those of one event, and with these facts."""
+        wanted = {"event": event, **facts}
+        return [line for line in self.events() if wanted.items() <= line.items()]
 
     # Slurm, as a user and as an administrator
 

@@ -64,7 +64,7 @@ def test_a_backup_takes_over(make_service: Make, lab: Lab, checkpoint: str) -> N
     job_id = submit_saved(lab, service, REQUEUE)
     service.start(**{STOP_VARIABLE: checkpoint})
     crash(service)
-    service.await_frozen()
+    service.await_stop()
     kill(lab, "slurmctld")
     service.wake()
     service.await_event("unknown")

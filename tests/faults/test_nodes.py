@@ -122,7 +122,7 @@ def test_an_administrator_requeues_in_the_middle_of_it(
     service.start(**{STOP_VARIABLE: checkpoint})
     job_id = submitted(service)
     crash(service)
-    service.await_frozen()
+    service.await_stop()
     service.slurm("scontrol", "requeue", job_id)
     start_at_once(service, job_id)
     service.await_state(job_id, "RUNNING|None|1|")
