@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ajrd.daemon import STOP_VARIABLE
-from ajrd.model import DecisionState, Verb
+from ajrd.model import DecisionState
 from ajrd.store.history import JobHistory
 from labcluster.cluster import Lab
 from labdemo.service import PATIENCE
 from tests.faults.labs import CRASHES_WHEN_TOLD, Manners, kill, mend, own_lab, submit_saved
-from tests.faults.test_kill import moments
+from tests.faults.moments import OF_A_REQUEUE
 from tests.service import Service, until
 from tests.slurm.jobs import REQUEUE
 
@@ -83,7 +83,7 @@ IN_CI = ("ran:requeue_hold", "ran:release")
 
 
 @pytest.mark.parametrize(
-    "checkpoint", [name if name in IN_CI else in_full(name) for name in moments(Verb.REQUEUE)]
+    "checkpoint", [name if name in IN_CI else in_full(name) for name in OF_A_REQUEUE]
 )
 def test_slurmctld_is_killed(make_service: Make, lab: Lab, checkpoint: str) -> None:
     """It forgets what it did in its last seconds: a kill may have to be repeated."""
