@@ -64,6 +64,14 @@ class Service(labdemo.service.Service):
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def await_event(self, name: str) -> None:
+        """Waits until the service says so once more."""
+        before = self._said(name)
+        until(f"ajrd to say {name}", lambda: self._said(name) > before)
+
+    def _said(self, name: str) -> int:
+        return self.log.read_text().count(f'"event": "{name}"')
+
     def freeze(self) -> None:
         """As a host that stands still."""
         assert self.process is not None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
 from ajrd.policy import backoff
 from ajrd.policy.eligibility import Site, refusal
-from ajrd.policy.fruitless import Past, fruitless
+from ajrd.policy.fruitless import Past, failed_in_a_row, fruitless
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def decide(case: Case) -> Plan:
 
 def _requeue(case: Case, cause: str) -> Plan:
     used = case.used + 1
-    delay = backoff.delay([attempt.seconds for attempt in case.attempts], case.backoff)
+    delay = backoff.delay(failed_in_a_row(case.attempts), case.backoff)
     later = f", {delay:.0f} s later: it fails quickly" if delay else ""
     reason = f"{cause}: requeue {used} of {case.directive.max_requeue_times}{later}"
     return Plan(Verb.REQUEUE, "requeue", reason, _exclude(case), used, delay)

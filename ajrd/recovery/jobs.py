@@ -85,8 +85,8 @@ class Jobs:
         await self._follow_attempt(watched, seen, now)
         silence = await self._saved(watched)
         chapter = watched.chapter
-        running = chapter and chapter.attempt.idx == seen.restarts and not chapter.ended
-        if chapter and running and isinstance(directive, Directive):
+        unread = chapter and chapter.attempt.idx == seen.restarts and not chapter.drained
+        if chapter and unread and isinstance(directive, Directive):
             await self._logs.attend(watched.record, seen, chapter.attempt, directive)
         return silence
 
