@@ -24,7 +24,7 @@ the decision is on:
               next job started     CONVERGED
 
 A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
-ABANDONED: they know better. A hold that has passed its deadline is released without its update.
+ABANDONED: they know better. For a hold that has passed its deadline the update is tried once.
 
 While the database is away nobody can claim anything, and a second head node may see the same job.
 Then the announcement is a must, and it is a contest: who is about to kill has written his name into
@@ -208,7 +208,7 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if job.held is not HoldBy.REQUEUE_HOLD or not ours:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
-    if Step.UPDATE in now.settled or late:
+    if Step.UPDATE in now.settled or (late and Step.UPDATE in now.begun):
         return Do(Step.RELEASE)
     start = earliest_start(job)
     if timedelta(0) < start - now.now <= CLOCKS_AGREE:

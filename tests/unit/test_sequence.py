@@ -78,8 +78,11 @@ def test_a_hold_by_people_is_respected_in_the_middle_of_a_recovery(holder: HoldB
     assert move(Verb.REQUEUE, seen, **UPDATED) == abandoned(Outcome.HELD_BY_OTHERS)
 
 
-def test_a_hold_past_its_deadline_is_released_without_its_update() -> None:
-    assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.RELEASE)
+def test_a_hold_past_its_deadline_waits_for_one_try_of_its_update_only() -> None:
+    assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.UPDATE)
+    tried = KILLED | {"begun": KILLED["begun"] | {Step.UPDATE}}
+    assert move(Verb.REQUEUE, HELD, **tried, now=at(119)) == Do(Step.UPDATE)
+    assert move(Verb.REQUEUE, HELD, **tried, now=at(121)) == Do(Step.RELEASE)
 
 
 def test_the_successor_may_not_start_in_the_second_of_the_kill() -> None:
