@@ -17,9 +17,8 @@ import pytest
 
 from ajrd.daemon import FAULT_VARIABLE, STOP_VARIABLE
 from labcluster.cluster import Lab
-from tests.conftest import Cluster
 from tests.faults.labs import Manners, own_lab
-from tests.faults.test_slurmctld import crash, recovered_once, started_twice, submitted
+from tests.faults.test_slurmctld import crash, in_full, recovered_once, started_twice, submitted
 from tests.service import Service
 
 Make = Callable[..., Service]
@@ -83,7 +82,7 @@ def test_the_clock_is_set_before_a_crash(service: Service, clock: WallClock, off
 
 
 @pytest.mark.parametrize("offset", HOUR)
-@pytest.mark.parametrize("checkpoint", ["decision_written", "finished:requeue_hold"])
+@pytest.mark.parametrize("checkpoint", [in_full("decision_written"), "finished:requeue_hold"])
 def test_the_clock_is_set_during_a_recovery(
     service: Service, clock: WallClock, offset: str, checkpoint: str
 ) -> None:
@@ -115,10 +114,15 @@ def test_the_clock_was_set_while_ajrd_was_dead(
     started_twice(service)
 
 
-@pytest.mark.parametrize("lab", HOUR, indirect=True)
-def test_the_clock_of_the_whole_cluster_is_another(lab: Cluster, make_service: Make) -> None:
-    """Daemons an hour off; ajrd and its commands are not (MUNGE looks only at munged's clock)."""
-    service = make_service()
+@pytest.mark.parametrize("cluster_clock", HOUR, indirect=True)
+def test_the_clock_of_the_whole_cluster_is_another(
+    make_service: Make, tmp_path: Path, cluster_clock: WallClock
+) -> None:
+    """Daemons and Slurm's commands are an hour off, ajrd is not."""
+    manners = Manners(tmp_path)
+    given = (f"{name}={value}" for name, value in cluster_clock.variables.items())
+    manners.be(f"export {' '.join(given)}")
+    service = make_service(slurm={"bin_dir": str(manners.bin_dir)})
     service.start()
     job_id = submitted(service)
     crash(service)
@@ -126,14 +130,20 @@ def test_the_clock_of_the_whole_cluster_is_another(lab: Cluster, make_service: M
     started_twice(service)
 
 
-@pytest.fixture(scope="module", name="lab")
-def lab_of_another_time(
+@pytest.fixture(scope="module")
+def cluster_clock(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Lab]:
-    """A lab whose clock differs by the parameter."""
+) -> WallClock:
+    """The clock of the lab, set once."""
     clock = WallClock(tmp_path_factory.mktemp("clock"))
     clock.set(getattr(request, "param", "+0"))
+    return clock
+
+
+@pytest.fixture(scope="module")
+def lab(cluster_clock: WallClock) -> Iterator[Lab]:
+    """A lab whose daemons live by that clock."""
     with ExitStack() as stack:
-        with patch.dict(os.environ, clock.variables):
+        with patch.dict(os.environ, cluster_clock.variables):
             lab = stack.enter_context(own_lab(2))
         yield lab
