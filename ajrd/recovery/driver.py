@@ -217,9 +217,7 @@ class Driver:
             await self._before_release(run.attempt)
         if step is Step.REQUEUE_HOLD:
             await self._forget_update(decision, run)
-        self._checkpoint(f"before_claim:{step}")
         await run.claim(action, self._clock(), target)
-        self._checkpoint(f"claimed:{step}")
         asked = ticks()
         if step in KILLING and next_move(await self._look(decision, run)) != move:
             await self._finish(action, run, ActionState.SKIPPED, "Slurm shows otherwise by now")
@@ -236,7 +234,6 @@ class Driver:
             return await self._rejected(error, action, decision, run)
         self._checkpoint(f"ran:{step}")
         await self._finish(action, run, ActionState.DONE, result)
-        self._checkpoint(f"finished:{step}")
         log.info("action_done", job=target, attempt=run.attempt.idx, step=step.value, did=result)
         return move
 
@@ -309,9 +306,7 @@ class Driver:
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()
-        self._checkpoint("before_close")
         await run.book.close_decision(decision, run.attempt, state, outcome, detail, now)
-        self._checkpoint("closed")
         log.info(
             "decision_closed",
             job=run.job.job_id,

@@ -82,14 +82,17 @@ def test_the_clock_is_set_before_a_crash(service: Service, clock: WallClock, off
 
 
 @pytest.mark.parametrize("offset", HOUR)
-@pytest.mark.parametrize("checkpoint", [in_full("decision_written"), "finished:requeue_hold"])
+@pytest.mark.parametrize(
+    "checkpoint",
+    [in_full("commit_after:writing a decision"), "commit_after:finishing requeue_hold"],
+)
 def test_the_clock_is_set_during_a_recovery(
     service: Service, clock: WallClock, offset: str, checkpoint: str
 ) -> None:
     service.start(**clock.variables, **{STOP_VARIABLE: checkpoint})
     job_id = submitted(service)
     crash(service)
-    service.await_frozen()
+    service.await_stop()
     clock.set(offset)
     service.wake()
     recovered_once(service, job_id)
@@ -97,7 +100,9 @@ def test_the_clock_is_set_during_a_recovery(
     leads_on(service)
 
 
-@pytest.mark.parametrize("checkpoint", ["before_decision", "finished:requeue_hold"])
+@pytest.mark.parametrize(
+    "checkpoint", ["commit_before:writing a decision", "commit_after:finishing requeue_hold"]
+)
 @pytest.mark.parametrize(("before", "after"), [("+1h", "+0"), ("+0", "+1h")])
 def test_the_clock_was_set_while_ajrd_was_dead(
     service: Service, clock: WallClock, checkpoint: str, before: str, after: str

@@ -33,7 +33,7 @@ def test_ajrd_freezes_in_the_middle_of_a_recovery(
     service.start(**{STOP_VARIABLE: checkpoint})
     job_id = submitted(service)
     crash(service)
-    service.await_frozen()
+    service.await_stop()
     pass_by(seconds)
     service.wake()
     recovered_once(service, job_id)
@@ -56,10 +56,10 @@ def test_a_job_crashes_while_ajrd_is_frozen(make_service: Make) -> None:
 def test_the_watchdog_has_released_what_a_frozen_ajrd_holds(make_service: Make) -> None:
     """ajrd finds its successor running, and leaves it alone."""
     service = make_service(hold_limit=2)
-    service.start(**{STOP_VARIABLE: "finished:requeue_hold"})
+    service.start(**{STOP_VARIABLE: "commit_after:finishing requeue_hold"})
     job_id = submitted(service)
     crash(service)
-    service.await_frozen()
+    service.await_stop()
     service.await_state(job_id, REQUEUE_HELD)
     with watching(service):
         service.await_state(job_id, "RUNNING|None|1|")

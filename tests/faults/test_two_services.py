@@ -27,20 +27,19 @@ SHORT, ENDLESS = 5, 3000
 FOREIGN = "0123456789abcdef.4026531836.4711.99"
 FREEZES = (
     "looked:requeue_hold",
-    "finished:requeue_hold",
+    "commit_after:finishing requeue_hold",
     "commit_before:claiming requeue_hold",
 )
 OTHER_FREEZES = (
     "commit_before:recording evidence",
-    "before_decision",
-    "decision_written",
-    "before_claim:requeue_hold",
-    "claimed:requeue_hold",
+    "commit_before:writing a decision",
+    "commit_after:writing a decision",
+    "commit_after:claiming requeue_hold",
     "ran:requeue_hold",
     "looked:update",
     "looked:release",
     "ran:release",
-    "before_close",
+    "commit_before:closing decision",
     "commit_before:renewing the lease",
 )
 
@@ -97,7 +96,7 @@ def test_of_two_that_race_one_acts(make: Make) -> None:
 def test_a_leader_that_was_killed_is_replaced_at_once(make: Make) -> None:
     """With the job held; its lease would last for the better part of an hour."""
     leader, other = make(lease=ENDLESS), make(lease=ENDLESS)
-    leader.start(**{FAULT_VARIABLE: "finished:requeue_hold"})
+    leader.start(**{FAULT_VARIABLE: "commit_after:finishing requeue_hold"})
     other.start()
     job_id = leader.submit(breaks(), REQUEUE)
     leader.wait()
@@ -118,7 +117,7 @@ def test_a_leader_that_stops_hands_over_at_once(make: Make) -> None:
 
 def test_a_holder_who_may_be_alive_is_waited_for(make: Make, mysql: Schema) -> None:
     leader, other = make(), make()
-    leader.start(**{FAULT_VARIABLE: "finished:requeue_hold"})
+    leader.start(**{FAULT_VARIABLE: "commit_after:finishing requeue_hold"})
     job_id = leader.submit(breaks(), REQUEUE)
     leader.wait()
     end = f"UTC_TIMESTAMP(6) + INTERVAL {SHORT} SECOND"
