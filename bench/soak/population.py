@@ -157,6 +157,7 @@ def _meddling(random: Random) -> Meddling | None:
 
 #: An attempt that Slurm makes beyond those foreseen finishes.
 _SCRIPT = """#!/bin/bash
+ulimit -c 0
 attempt=${{SLURM_RESTART_COUNT:-0}}
 acts=({acts})
 steps=({steps})

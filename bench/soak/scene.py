@@ -27,6 +27,8 @@ from tests.database.proxy import Proxy
 from tests.database.server import Schema, Server, a_schema
 
 NODES, CPUS = 8, 32
+#: Far from the numbers in the names of jobs: a number in a file name means a job.
+FIRST_JOB = 100_001
 #: What the service is told, seconds. Slow enough for a busy machine, quick for a soak.
 TIMEOUT, HOLD_LIMIT, STORE_GRACE = 5.0, 20.0, 20.0
 RECOVERY = {
@@ -46,7 +48,7 @@ class Scene:
         self.work = _made(folder / "work")
         self.lab = Lab(folder / "lab")
         stack.callback(self.lab.down)
-        self.lab.up(NODES, cpus=CPUS)
+        self.lab.up(NODES, cpus=CPUS, extra={"FirstJobId": str(FIRST_JOB)})
         self.schema = _database(_made(folder / "database"), stack) if mysql else None
         self.proxies = [_proxy(self.schema, stack) for _ in range(services)] if self.schema else []
         self.services = [self._service(i) for i in range(services)]
