@@ -25,9 +25,7 @@ from random import SystemRandom
 
 from rich.console import Console
 
-from ajrd.errors import AjrdError
 from ajrd.model import DecisionState, JobInfo, JobState
-from ajrd.slurm.cli import CliSlurm
 from bench.soak import report
 from bench.soak.faults import Faults, strikes
 from bench.soak.ledger import read_ledgers
@@ -72,41 +70,38 @@ async def _soak(scene: Scene, options: argparse.Namespace, console: Console) -> 
     async with asyncio.TaskGroup() as tasks:
         units = [tasks.create_task(u.keep()) for u in (*scene.units, scene.watchdog)]
         async with asyncio.TaskGroup() as play:
-            jobs = population(options.seed, options.jobs, JOBS_UNTIL * seconds)
-            play.create_task(scene.submit_all(jobs))
+            groups = population(options.seed, options.jobs, JOBS_UNTIL * seconds)
+            play.create_task(scene.submit_all(groups))
             plan = strikes(options.seed, FAULTS_UNTIL * seconds, mysql=mysql)
             play.create_task(faults.inject(plan))
         console.print(f"the last fault and submission are over: {faults.counts.total()} faults")
-        final = await _settle(scene, console)
+        final = await _settle(scene, faults.set_back, console)
         for unit in units:
             unit.cancel()
-    counts = reckon([*scene.submissions.values()], read_ledgers(scene.ledgers), final)
+    jobs = [job for job in scene.submissions.values() if job.job_id not in faults.set_back]
+    counts = reckon(jobs, read_ledgers(scene.ledgers), final)
     return _tell(scene, faults, counts, console)
 
 
-async def _settle(scene: Scene, console: Console) -> list[JobInfo]:
+async def _settle(scene: Scene, set_back: set[str], console: Console) -> list[JobInfo]:
     """What Slurm shows when nothing is open any more, or when it takes too long."""
-    slurm = CliSlurm(str(scene.lab.conf))
+    others = {job.job_id for job in scene.submissions.values() if job.meddled_at is not None}
     deadline = time.monotonic() + SETTLED
     while True:
         await asyncio.sleep(2)
-        try:
-            jobs = await slurm.jobs()
-            open_ones = [job.job_id for job in jobs if _open(scene, job)] + _undecided(scene)
-        except AjrdError as error:
-            jobs, open_ones = [], [str(error)]
-        if not open_ones:
+        jobs = await scene.jobs()
+        ours = [job for job in jobs if job.job_id not in set_back | others]
+        waiting = [f"{job.job_id} {job.state} {job.reason}" for job in ours if _open(job)]
+        waiting += _undecided(scene)
+        if not waiting:
             return jobs
         if time.monotonic() > deadline:
-            console.print(f"not settled after {SETTLED:g} s: {', '.join(open_ones)}", style="red")
+            console.print(f"not settled after {SETTLED:g} s: {', '.join(waiting)}", style="red")
             return jobs
 
 
-def _open(scene: Scene, job: JobInfo) -> bool:
+def _open(job: JobInfo) -> bool:
     """Is something still to come of this job?"""
-    submission = scene.submissions.get(job.job_id)
-    if submission is not None and submission.meddled_at is not None:
-        return False
     waits = job.state is JobState.PENDING and job.reason not in _LEFT_TO_OTHERS
     return job.alive or waits
 
@@ -116,6 +111,7 @@ _LEFT_TO_OTHERS = frozenset({"JobHeldUser", "JobHeldAdmin", "Dependency"})
 
 
 def _undecided(scene: Scene) -> list[str]:
+    """Decisions that are open; the store must answer."""
     return [
         f"decision on {history.job.job_id}"
         for history in scene.histories()
@@ -137,6 +133,9 @@ def _tell(scene: Scene, faults: Faults, counts: list[Count], console: Console) -
     console.print(report.store_table(histories))
     console.print(report.faults_table(faults.counts))
     console.print(report.counts_table(counts))
+    if faults.set_back:
+        forgotten = f"{len(faults.set_back)} jobs are not counted: slurmctld was killed before it"
+        console.print(f"{forgotten} had saved them: {', '.join(sorted(faults.set_back))}")
     return len(wrong)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +15,7 @@ from functools import partial
 from random import Random
 
 from bench.soak.scene import NODES, Scene
+from bench.soak.setback import set_back
 from bench.soak.unit import Unit
 from labcluster.processes import Daemon, wait_until
 from tests.database.proxy import Proxy
@@ -77,19 +77,18 @@ def strikes(seed: int, seconds: float, *, mysql: bool) -> list[Strike]:
 
 
 class Faults:
-    """Injects strikes into a scene; ``done`` are those that were, with the moment each began."""
+    """Injects strikes into a scene; ``counts`` are those that were.
+
+    ``set_back`` are the jobs that a killed controller had not saved as they were.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._units = {unit.name: unit for unit in scene.units}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._starting = asyncio.Lock()
-        self.done: list[tuple[float, Fault]] = []
-
-    @property
-    def counts(self) -> Counter[Fault]:
-        """How many of each kind there were."""
-        return Counter(fault for _, fault in self.done)
+        self.counts: Counter[Fault] = Counter()
+        self.set_back: set[str] = set()
 
     async def inject(self, plan: list[Strike]) -> None:
         """Returns when the last one is over."""
@@ -101,7 +100,7 @@ class Faults:
         await asyncio.sleep(strike.at)
         target = self._target(strike)
         async with self._locks[target]:
-            self.done.append((time.time(), strike.fault))
+            self.counts[strike.fault] += 1
             await self._do(strike.fault, target, strike.seconds)
 
     def _target(self, strike: Strike) -> str:
@@ -134,7 +133,11 @@ class Faults:
                 await _frozen(self._scene.lab.daemon(target), seconds)
             case Fault.CONTROLLER_RESTARTED:
                 await self._down(target, signal.SIGTERM, seconds)
-            case Fault.CONTROLLER_KILLED | Fault.NODE_KILLED:
+            case Fault.CONTROLLER_KILLED:
+                before = await self._scene.jobs()
+                await self._down(target, signal.SIGKILL, seconds)
+                self.set_back |= set_back(before, await self._scene.jobs())
+            case Fault.NODE_KILLED:
                 await self._down(target, signal.SIGKILL, seconds)
 
     async def _database_down(self, seconds: float) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
 
-from ajrd.errors import StoreUnavailable
+from ajrd.errors import SlurmUnavailable, StoreUnavailable
+from ajrd.model import JobInfo
+from ajrd.slurm.cli import CliSlurm
 from ajrd.store.address import Address
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
@@ -54,6 +56,7 @@ class Scene:
         self.services = [self._service(i) for i in range(services)]
         self.units = [self._unit(service) for service in self.services]
         self.watchdog = self._watchdog()
+        self._slurm = CliSlurm(str(self.lab.conf))
         self.submissions: dict[str, Submission] = {}
 
     def _service(self, index: int) -> Service:
@@ -75,6 +78,14 @@ class Scene:
         argv += [f"--timeout={TIMEOUT}", "--interval=5", "--grace=10"]
         argv += [f"--hold-limit={HOLD_LIMIT}"]
         return Unit("watchdog", argv, self.folder / "watchdog.log")
+
+    async def jobs(self) -> list[JobInfo]:
+        """What Slurm shows, as soon as it answers."""
+        while True:
+            try:
+                return await self._slurm.jobs()
+            except SlurmUnavailable:
+                await asyncio.sleep(0.2)
 
     # the store
 
@@ -131,7 +142,7 @@ class Scene:
         while True:
             at = time.time()
             with suppress(LabError, TimeoutExpired):
-                return Submission(plan, (await self._slurm(*argv)).strip(), at)
+                return Submission(plan, (await self._run(*argv)).strip(), at)
             await asyncio.sleep(1)
 
     async def _meddle(self, job: Submission, meddling: Meddling) -> None:
@@ -139,11 +150,11 @@ class Scene:
         await asyncio.sleep(meddling.after)
         job = self.submissions[job.job_id] = replace(job, meddled_at=time.time())
         with suppress(LabError, TimeoutExpired):
-            await self._slurm(*meddling.command, job.job_id)
+            await self._run(*meddling.command, job.job_id)
             if meddling.command[0] == "scancel":
                 self.submissions[job.job_id] = replace(job, cancelled_at=time.time())
 
-    async def _slurm(self, *argv: str) -> str:
+    async def _run(self, *argv: str) -> str:
         return await asyncio.to_thread(self.lab.command, *argv, timeout=30.0)
 
 
