@@ -40,7 +40,7 @@ _KINDS: dict[Fault, tuple[int, float, float]] = {
     Fault.AJRD_FROZEN: (16, 1, 30),
     Fault.DATABASE_KILLED: (8, 1, 90),
     Fault.DATABASE_CUT_OFF: (10, 1, 60),
-    Fault.CONTROLLER_KILLED: (6, 0, 10),
+    Fault.CONTROLLER_KILLED: (4, 0, 10),
     Fault.CONTROLLER_RESTARTED: (8, 0, 10),
     Fault.CONTROLLER_FROZEN: (14, 1, 15),
     Fault.NODE_KILLED: (16, 1, 15),
