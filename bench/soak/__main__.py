@@ -78,8 +78,8 @@ async def _soak(scene: Scene, options: argparse.Namespace, console: Console) -> 
         final = await _settle(scene, faults.set_back, console)
         for unit in units:
             unit.cancel()
-    jobs = [job for job in scene.submissions.values() if job.job_id not in faults.set_back]
-    counts = reckon(jobs, read_ledgers(scene.ledgers), final)
+    jobs = [*scene.submissions.values()]
+    counts = reckon(jobs, read_ledgers(scene.ledgers), final, faults.set_back)
     return _tell(scene, faults, counts, console)
 
 

@@ -9,7 +9,7 @@ that ended well or was cancelled, any touch of a job that did not opt in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -62,15 +62,25 @@ class Submission:
 
 
 def reckon(
-    submissions: Sequence[Submission], ledgers: Iterable[Ledger], final: Sequence[JobInfo]
+    submissions: Sequence[Submission],
+    ledgers: Iterable[Ledger],
+    final: Sequence[JobInfo],
+    set_back: Set[str] = frozenset(),
 ) -> list[Count]:
-    """All that was wanted or wrong. ``final`` is what Slurm shows when everything has settled."""
-    return list(_Reckoning(submissions, ledgers, final).counts())
+    """All that was wanted or wrong. ``final`` is what Slurm shows when everything has settled.
+
+    Of the jobs ``set_back`` Slurm itself has forgotten something: they can only be left held.
+    """
+    return list(_Reckoning(submissions, ledgers, final, set_back).counts())
 
 
 class _Reckoning:
     def __init__(
-        self, submissions: Sequence[Submission], ledgers: Iterable[Ledger], final: Sequence[JobInfo]
+        self,
+        submissions: Sequence[Submission],
+        ledgers: Iterable[Ledger],
+        final: Sequence[JobInfo],
+        set_back: Set[str],
     ) -> None:
         self._submissions = sorted(submissions, key=lambda each: int(each.job_id))
         self._runs: Mapping[tuple[int, str], list[Execution]] = {
@@ -78,9 +88,12 @@ class _Reckoning:
         }
         self._alive = {job.job_id for job in final if job.alive}
         self._final = final
+        self._set_back = set_back
 
     def counts(self) -> Iterator[Count]:
         for job in self._submissions:
+            if job.job_id in self._set_back:
+                continue
             runs = self._executions(job)
             yield from self._wanted(job, runs)
             yield from (
@@ -110,7 +123,7 @@ class _Reckoning:
         if job.plan.mode is ResumeMode.SINGLETON:
             following = self._next(job, broke)
             if following is not None:
-                if following.meddled_at is None:
+                if following.meddled_at is None and following.job_id not in self._set_back:
                     done = bool(self._executions(following))
                     what = f"job {following.job_id} of the chain never started"
                     yield _count(Wish.CHAIN, job, run, what, done=done)

@@ -128,6 +128,11 @@ def test_a_job_that_slurm_has_forgotten_something_of_is_told() -> None:
     assert set_back(before, after) == {"1", "3", "4"}
 
 
+def test_what_slurm_has_forgotten_is_nobodys_fault() -> None:
+    submission, ledger = Submission(plan(), "7", at=5.0), read_ledger("1.7", ONCE)
+    assert reckon([submission], [ledger], [], {"7"}) == []
+
+
 def test_a_seed_gives_the_same_jobs() -> None:
     first = population(7, 50, 600)
     assert first == population(7, 50, 600)
