@@ -261,9 +261,10 @@ class Directive:
     """What the owner of a job asks for in ``--comment``, checked and with site limits applied.
 
     ``resume_on`` names causes or end states that the owner wants retried although they count
-    as pointless; ``progress`` is a pattern of lines that only the working program prints;
-    ``notes`` are sentences for the owner about what was understood differently from what was
-    written (a clamped number, an unknown key).
+    as pointless, or, with ``-`` before the name, not retried although they do not; ``progress``
+    is a pattern of lines that only the working program prints; ``notes`` are sentences for the
+    owner about what was understood differently from what was written (a clamped number, an
+    unknown key).
     """
 
     mode: ResumeMode

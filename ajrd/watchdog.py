@@ -35,9 +35,12 @@ def watched_since(
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: ``hold_limit`` is how long ajrd may hold a job, ``grace`` what is added to it."""
+    """Seconds: ``hold_limit`` is how long ajrd may hold a job, ``grace`` what is added to it.
 
-    hold_limit: float = 120.0
+    By default that is the service's own limit and the longest time that it puts a job off.
+    """
+
+    hold_limit: float = 720.0
     grace: float = 30.0
 
     def over(self, hold: Hold, now: datetime, watched: float) -> str:

@@ -57,7 +57,7 @@ def _service(to_json: bool, file: Path | None) -> None:
 def _job(job_id: str, to_json: bool, file: Path | None) -> None:
     reader = Reader(store_address(file))
     try:
-        job = reader.job(job_id)
+        job = reader.job(job_id.partition("+")[0])  # a het job goes by its first component
         tasks = [] if job else reader.array_tasks(job_id)
         histories = [read_history(reader, each) for each in ([job] if job else tasks)]
     finally:

@@ -68,7 +68,8 @@ def _details(history: AttemptHistory) -> Iterator[str]:
         yield ""
         yield f"Attempt {history.attempt.idx}"
     if decision:
-        yield printable(f"  decision  {decision.verb}: {decision.reason}")
+        without = " (without the database)" if decision.degraded else ""
+        yield printable(f"  decision  {decision.verb}: {decision.reason}{without}")
         if decision.detail:
             yield printable(f"            {decision.detail}")
     if found:

@@ -25,7 +25,7 @@ _SOME_SECONDS = click.FloatRange(0.05, 86400)
               help="Seconds between two looks at all jobs.")  # fmt: skip
 @click.option("--grace", type=_SECONDS, default=30.0, show_default=True,
               help="Seconds after its deadline that a hold is left to ajrd itself.")  # fmt: skip
-@click.option("--hold-limit", type=_SECONDS, default=120.0, show_default=True,
+@click.option("--hold-limit", type=_SECONDS, default=720.0, show_default=True,
               help="The service's recovery.hold_limit: what is watched for longer than this and "
               "the grace is released, whatever the clocks say.")  # fmt: skip
 @click.option("--once", is_flag=True, help="One look, then exit.")

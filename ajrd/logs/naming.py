@@ -22,9 +22,17 @@ def marks_of(job: JobInfo) -> tuple[str, ...]:
 def carries(name: str, marks: Iterable[str]) -> bool:
     """True if one of the marks stands in ``name`` as a whole number: 12 is not in 123.
 
-    The number of a task may be padded: ``7_003`` (sbatch(1), ``%3a``).
+    The number of a task may be padded: ``7_003`` (sbatch(1), ``%3a``). It is no number of a job:
+    ``slurm-7_12.out`` is the log of a task of array 7, whichever job 12 may be.
     """
-    return any(re.search(rf"(?<!\d){_padded(mark)}(?!\d)", name) for mark in marks)
+    known = tuple(marks)
+    arrays = "|".join([r"slurm-\d+", *(mark.partition("_")[0] for mark in known if "_" in mark)])
+    is_task = re.compile(rf"(?<!\d)(?:{arrays})_$")
+    return any(
+        "_" in mark or not is_task.search(name[: found.start()])
+        for mark in known
+        for found in re.finditer(rf"(?<!\d){_padded(mark)}(?!\d)", name)
+    )
 
 
 def _padded(mark: str) -> str:

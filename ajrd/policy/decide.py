@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
 from ajrd.policy import backoff
 from ajrd.policy.eligibility import Site, refusal
-from ajrd.policy.fruitless import Past, fruitless
+from ajrd.policy.fruitless import Past, failed_in_a_row, fruitless
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Case:
     ``used`` counts the requeues of this job that ajrd has already begun; restarts that
     happened before ajrd knew the job count as used, for nobody can say whose they were.
     ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
-    how long a job is first put off whose attempts fail at once.
+    how long a job is first put off whose attempts fail at once. ``taken_over_by`` is a job that
+    waited for the end of the attempt and was let go by it (:mod:`ajrd.policy.dependents`).
     """
 
     job: JobInfo
@@ -48,6 +49,7 @@ class Case:
     attempts: Sequence[Past] = ()
     no_progress_limit: int = 0
     backoff: float = 0.0
+    taken_over_by: str | None = None
 
 
 def decide(case: Case) -> Plan:
@@ -58,10 +60,13 @@ def decide(case: Case) -> Plan:
         return Plan(Verb.LEAVE, "not_eligible", f"{cause}, left alone: {reason}")
     if job.state is JobState.COMPLETED:
         return Plan(Verb.LEAVE, "completed", f"{cause}, but the job ended well")
-    if _pointless(case):
-        return Plan(Verb.STOP, "pointless", f"{cause}: {verdict.reason}; another try is pointless")
+    if why := _pointless(case):
+        return Plan(Verb.STOP, "pointless", f"{cause}: {why}", used=case.used)
     if directive.mode is ResumeMode.SINGLETON:
         return Plan(Verb.CHAIN, "singleton", f"{cause}: the next job of the chain takes over")
+    if case.taken_over_by is not None:
+        other = f"job {case.taken_over_by}, which waited for its end, goes on in its place"
+        return Plan(Verb.LEAVE, "dependent_started", f"{cause}, left alone: {other}")
     if case.used >= directive.max_requeue_times:
         spent = f"requeued {case.used} of {directive.max_requeue_times} times"
         return Plan(Verb.STOP, "budget_spent", f"{cause}: {spent}, no more requeue", used=case.used)
@@ -74,17 +79,21 @@ def decide(case: Case) -> Plan:
 
 def _requeue(case: Case, cause: str) -> Plan:
     used = case.used + 1
-    delay = backoff.delay([attempt.seconds for attempt in case.attempts], case.backoff)
+    delay = backoff.delay(failed_in_a_row(case.attempts), case.backoff)
     later = f", {delay:.0f} s later: it fails quickly" if delay else ""
     reason = f"{cause}: requeue {used} of {case.directive.max_requeue_times}{later}"
     return Plan(Verb.REQUEUE, "requeue", reason, _exclude(case), used, delay)
 
 
-def _pointless(case: Case) -> bool:
-    if case.verdict.recovery is not Recovery.STOP:
-        return False
-    wanted = {name.lower() for name in case.directive.resume_on}
-    return not wanted & {(case.verdict.cause or "").lower(), case.job.state.lower()}
+def _pointless(case: Case) -> str:
+    """Why another try makes no sense, by itself or by the owner's word; "": it does."""
+    names = {(case.verdict.cause or "").lower(), case.job.state.lower()}
+    asked = {name.lower() for name in case.directive.resume_on}
+    if refused := asked & {f"-{name}" for name in names}:
+        return f"the owner asks for no other try (resume_on {min(refused)})"
+    if case.verdict.recovery is Recovery.STOP and not asked & names:
+        return f"{case.verdict.reason}; another try is pointless"
+    return ""
 
 
 def _exclude(case: Case) -> tuple[str, ...]:

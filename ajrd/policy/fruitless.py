@@ -45,6 +45,16 @@ def fruitless(cause: str, attempts: Sequence[Past]) -> int:
     return row
 
 
+def failed_in_a_row(attempts: Sequence[Past]) -> list[float]:
+    """How long (s) the newest attempts ran that failed; others requeue jobs that have not."""
+    row: list[float] = []
+    for attempt in reversed(attempts):
+        if row and not attempt.cause:
+            break
+        row.insert(0, attempt.seconds)
+    return row
+
+
 def _got_further(attempts: Sequence[Past]) -> list[bool]:
     readable = any(attempt.progressed for attempt in attempts)
     best = -1

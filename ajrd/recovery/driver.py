@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,11 +39,11 @@ from ajrd.recovery.sequence import (
     Situation,
     Wait,
     next_move,
-    successor_start,
 )
 from ajrd.recovery.settings import Clock, Settings, no_checkpoint
+from ajrd.recovery.tracking import same_submission
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
-from ajrd.slurm.base import JobUpdate, Refusal, Slurm
+from ajrd.slurm.base import JobUpdate, Refusal, Slurm, earliest_start
 from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.store.store import Store
 
@@ -51,7 +51,7 @@ log = structlog.get_logger("ajrd.recovery")
 
 #: Steps that kill: the job is read once more between the claim and the command.
 KILLING = frozenset({Step.REQUEUE_HOLD, Step.CANCEL})
-#: Steps that may fail without harm: the recovery goes on without them.
+#: Steps that may fail without harm: the recovery goes on without them, unless it may pass.
 OPTIONAL = frozenset({Step.ANNOUNCE, Step.UPDATE})
 #: Refusals that may pass: the state changes, or a controller that is taking over asks the wrong
 #: MUNGE or user database.
@@ -64,6 +64,8 @@ _OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 QUICK, SLOW = 0.02, 2.0
 #: The successor of a requeue cannot run within a second of its kill (:mod:`~.sequence`). A kill
 #: that follows a look by less than this can therefore not hit it, whoever else has been acting.
+#: Under a lease no other ajrd has: then it counts from the answer, which a controller under load
+#: may give seconds after the question.
 FRESH = 0.5
 
 
@@ -175,16 +177,19 @@ class Driver:
     async def _look(self, decision: DecisionRecord, run: Run) -> Situation:
         now = self._clock()
         seen = await self._slurm.job(run.job.job_id)
+        if seen is not None and not same_submission(run.job, seen):
+            seen = None
         following = await self._next_job(run.job) if decision.verb is Verb.CHAIN else None
         mark = read_mark(seen.admin_comment) if seen else None
         return Situation(
             verb=decision.verb,
             attempt=run.attempt.idx,
             job=seen,
-            settled=frozenset(a.step for a in decision.actions if _settled(a)),
+            settled=_settled(decision.actions),
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
             now=now,
             hold_deadline=decision.hold_deadline,
+            start_delay=decision.start_delay,
             contest=self._contest(decision, mark) if run.notebook else None,
             next_job=following,
         )
@@ -213,10 +218,11 @@ class Driver:
         self._checkpoint(f"before_claim:{step}")
         await run.claim(action, self._clock(), target)
         self._checkpoint(f"claimed:{step}")
-        looked = ticks()
+        asked = ticks()
         if step in KILLING and next_move(await self._look(decision, run)) != move:
             await self._finish(action, run, ActionState.SKIPPED, "Slurm shows otherwise by now")
             return move
+        looked = asked if run.notebook else ticks()
         self._checkpoint(f"looked:{step}")
         if not (run.notebook or self._leads.may_act()):
             return Wait("the lease could not be renewed")
@@ -254,12 +260,20 @@ class Driver:
     async def _rejected(
         self, error: SlurmRejected, action: ActionRecord, decision: DecisionRecord, run: Run
     ) -> Move:
+        """What a refusal means. A try before it that got no answer may still be carried out."""
         step, code = action.step, error.code
         log.warning("slurm_refused", job=run.job.job_id, step=step.value, why=str(error))
-        await self._finish(action, run, ActionState.FAILED, str(error))
-        if step in OPTIONAL or code == Refusal.UNKNOWN_JOB:
+        passing = code in PASSING and action.tries + 1 < MAX_TRIES
+        if step in OPTIONAL:
+            again = passing and code == Refusal.NOT_PERMITTED
+            state = ActionState.INTENDED if again else ActionState.FAILED
+            await self._finish(action, run, state, str(error))
+            return Wait(str(error)) if again else Do(step)
+        state = ActionState.CLAIMED if action.state is ActionState.CLAIMED else ActionState.FAILED
+        await self._finish(action, run, state, str(error))
+        if code == Refusal.UNKNOWN_JOB:
             return Do(step)
-        if step is Step.RELEASE or (code in PASSING and action.tries < MAX_TRIES):
+        if step is Step.RELEASE or passing:
             return Wait(str(error))
         await self._unmark(decision, run)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
@@ -300,7 +314,20 @@ class Driver:
         )
 
 
-def _settled(action: ActionRecord) -> bool:
+def _settled(actions: Sequence[ActionRecord]) -> frozenset[Step]:
+    """The steps that need no further try.
+
+    A kill that had to be repeated, for slurmctld died and forgot it, has a successor of its own:
+    the update of the one before does not count.
+    """
+    kill = next((a.claimed_at for a in actions if a.step is Step.REQUEUE_HOLD), None)
+    settled = {a.step for a in actions if _is_settled(a)}
+    if kill and any(a.step is Step.UPDATE and (a.claimed_at or kill) < kill for a in actions):
+        settled.discard(Step.UPDATE)
+    return frozenset(settled)
+
+
+def _is_settled(action: ActionRecord) -> bool:
     over = action.state in (ActionState.DONE, ActionState.SKIPPED)
     return over or (action.step in OPTIONAL and action.state is ActionState.FAILED)
 
@@ -324,7 +351,7 @@ def _change(step: Step, decision: DecisionRecord, mark: Mark, situation: Situati
         return JobUpdate(admin_comment=said)
     excluded = seen.exclude_nodes if seen else ""
     return JobUpdate(
-        start_at=successor_start(seen, decision.start_delay) if seen else None,
+        start_at=earliest_start(seen) if seen else None,
         exclude_nodes=merged_nodes(excluded, decision.exclude_nodes),
         admin_comment=said,
     )

@@ -14,6 +14,7 @@ import structlog
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import Directive, JobInfo
+from ajrd.policy.dependents import Dependents
 from ajrd.policy.directive import KEY, NotManaged, parse_directive
 from ajrd.policy.eligibility import standing
 from ajrd.policy.evidence import Pulse
@@ -46,6 +47,7 @@ class Jobs:
         self.watched: dict[str, Watched] = {}
         self.by_attempt: dict[int, Watched] = {}
         self.cluster = ""
+        self.dependents = Dependents()
         self._leaving: list[Watched] = []
         self._last_temporary = 0
 
@@ -56,6 +58,7 @@ class Jobs:
         """
         listing = await self._slurm.jobs()
         now = self._clock()
+        self.dependents.look(listing)
         ours = [seen for seen in listing if self._concerns_us(seen)]
         silence: StoreUnavailable | None = None
         for seen in ours:
@@ -82,8 +85,8 @@ class Jobs:
         await self._follow_attempt(watched, seen, now)
         silence = await self._saved(watched)
         chapter = watched.chapter
-        running = chapter and chapter.attempt.idx == seen.restarts and not chapter.ended
-        if chapter and running and isinstance(directive, Directive):
+        unread = chapter and chapter.attempt.idx == seen.restarts and not chapter.drained
+        if chapter and unread and isinstance(directive, Directive):
             await self._logs.attend(watched.record, seen, chapter.attempt, directive)
         return silence
 

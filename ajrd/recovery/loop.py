@@ -8,37 +8,25 @@ itself changes no job; a decision that is to be executed is handed to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
-from ajrd.model import Anomaly, DecisionState, Directive, Verb, Verdict
-from ajrd.policy.decide import Case, Plan, decide
-from ajrd.policy.directive import NotManaged, parse_directive
+from ajrd.model import Anomaly, DecisionState, Directive
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
-from ajrd.policy.fruitless import Past
-from ajrd.recovery import tracking
+from ajrd.recovery.deciding import Deciding
 from ajrd.recovery.driver import Driver, Run
 from ajrd.recovery.jobs import Jobs
 from ajrd.recovery.leadership import Leads
-from ajrd.recovery.nodes import suspects
 from ajrd.recovery.notebook import Notebook
-from ajrd.recovery.sequence import STEPS, Outcome
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
 from ajrd.recovery.watched import Chapter, Watched
-from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.holds import Hold, own_hold
-from ajrd.store.records import (
-    AnomalyRecord,
-    AttemptRecord,
-    DecisionRecord,
-    JobRecord,
-)
+from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.recovery")
@@ -66,12 +54,12 @@ class Recovery:
         self._logs = logs
         self._detection = detection
         self._clock = clock
-        self._checkpoint = checkpoint
         self._settings = settings
         self._jobs = Jobs(slurm, store, logs, settings, clock, leads.name)
         self._driver = Driver(
             slurm, store, leads, settings, clock, self._drain_before_release, checkpoint
         )
+        self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock, checkpoint)
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._driving: set[int] = set()
@@ -79,7 +67,8 @@ class Recovery:
 
     def configure(self, settings: Settings) -> None:
         """Takes over new settings; decisions already made stay as they are."""
-        self._settings = self._jobs.settings = self._driver.settings = settings
+        self._settings = self._jobs.settings = settings
+        self._driver.settings = self._deciding.settings = settings
         self._wake.set()
 
     def learn(self, attempt: int, new: list[AnomalyRecord], pulse: Pulse | None) -> None:
@@ -208,8 +197,21 @@ class Recovery:
         if chapter.settled:
             return
         ripe = self._weigh(chapter)
-        if ripe.due is not None and self._clock() >= ripe.due:
-            await self._decide(watched, chapter, ripe)
+        if ripe.due is None or self._clock() < ripe.due:
+            return
+        if await self._deciding.decide(watched, chapter, ripe):
+            await self._begin(watched, chapter)
+
+    async def _begin(self, watched: Watched, chapter: Chapter) -> None:
+        """Carries out a new decision; one that the store does not show now is resumed later."""
+        if chapter.notebook is not None:
+            self._drive(watched.record, chapter.attempt, chapter.notebook)
+            return
+        try:
+            await self._go_on(watched.record, chapter.attempt)
+        except StoreUnavailable:
+            self._resumed = False
+            raise
 
     async def _end(self, watched: Watched, chapter: Chapter) -> None:
         """Reads what an ended attempt has left behind, and what its end state says."""
@@ -242,121 +244,6 @@ class Recovery:
             chapter.add(await self._store.record_evidence(attempt, [anomaly], None, None, now))
         except StoreUnavailable:
             self.hear(attempt.id, [anomaly], None)
-
-    # deciding
-
-    async def _decide(self, watched: Watched, chapter: Chapter, ripe: Ripeness) -> None:
-        amount = len(chapter.evidence)
-        verdict = self._detection.classify(ripe.standing)
-        if verdict.cause is None:
-            chapter.weighed = amount
-            return
-        verdict = replace(verdict, nodes=suspects(verdict.nodes, chapter.attempt.nodes))
-        try:
-            await self._decide_in_store(watched, chapter, verdict)
-        except StoreUnavailable:
-            assert ripe.due is not None
-            waited = (self._clock() - ripe.due).total_seconds()
-            if waited < self._settings.store_grace or not self._settings.site.act:
-                raise
-            await self._decide_in_memory(watched, chapter, verdict)
-
-    async def _decide_in_store(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
-        await self._jobs.save(watched)
-        job, attempt = watched.record, chapter.attempt
-        used = await self._store.requeues_begun(job.id) + job.restarts_before
-        attempts = await self._store.attempts(job.id)
-        failures = await self._store.failures(job.id)
-        past = tracking.past(attempts, failures, self._clock())
-        plan = await self._plan(job, attempt, verdict, used, past)
-        record = self._decision(plan, attempt, verdict, chapter.anomalies)
-        steps = STEPS[plan.verb] if record.state is DecisionState.OPEN else ()
-        self._checkpoint("before_decision")
-        await self._store.write_decision(record, job, attempt, steps)
-        self._checkpoint("decision_written")
-        chapter.decided = True
-        self._say(job, attempt, record)
-        await self._go_on(job, attempt)
-
-    async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
-        """Without the store, Slurm's restart counter is the budget: it can only be stricter."""
-        job, attempt = watched.record, chapter.attempt
-        plan = await self._plan(job, attempt, verdict, attempt.idx, ())
-        if plan.verb is Verb.LEAVE:
-            raise StoreUnavailable("nothing is to be done, which can be written down later")
-        record = self._decision(plan, attempt, verdict, [])
-        chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
-        chapter.decided = True
-        self._say(job, attempt, record)
-        self._drive(job, attempt, chapter.notebook)
-
-    def _say(self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord) -> None:
-        log.info(
-            "decision",
-            job=job.job_id,
-            attempt=attempt.idx,
-            verb=record.verb.value,
-            state=record.state.value,
-            reason=record.reason,
-        )
-
-    async def _plan(
-        self,
-        job: JobRecord,
-        attempt: AttemptRecord,
-        verdict: Verdict,
-        used: int,
-        past: Sequence[Past],
-    ) -> Plan:
-        """Decides on the job as Slurm shows it this moment, with its newest comment."""
-        what = f"{verdict.kind} {verdict.cause}"
-        fresh = await self._slurm.job(job.job_id)
-        if fresh is None:
-            return Plan(Verb.LEAVE, "job_unknown", f"{what}, but Slurm has forgotten the job")
-        if fresh.restarts != attempt.idx:
-            return Plan(Verb.LEAVE, "requeued_by_others", f"{what}, requeued already by others")
-        directive = parse_directive(fresh.comment, self._settings.limits)
-        if isinstance(directive, NotManaged):
-            return Plan(Verb.LEAVE, "not_managed", f"{what}, left alone: {directive}")
-        mark = read_mark(fresh.admin_comment)
-        case = Case(
-            fresh,
-            directive,
-            verdict,
-            used=max(used, mark.used if mark else 0),
-            site=self._settings.site,
-            attempts=past,
-            no_progress_limit=self._settings.no_progress_limit,
-            backoff=self._settings.backoff,
-        )
-        return decide(case)
-
-    def _decision(
-        self, plan: Plan, attempt: AttemptRecord, verdict: Verdict, evidence: list[AnomalyRecord]
-    ) -> DecisionRecord:
-        now = self._clock()
-        act, leave = self._settings.site.act, plan.verb is Verb.LEAVE
-        executed = act and not leave
-        state = DecisionState.OPEN if executed else DecisionState.OBSERVED
-        hold = now + timedelta(seconds=self._settings.hold_limit)
-        return DecisionRecord(
-            id=0,
-            attempt=attempt.id,
-            anomaly=_row_of(verdict, evidence),
-            verb=plan.verb,
-            branch=plan.branch,
-            reason=plan.reason,
-            exclude_nodes=",".join(plan.exclude_nodes),
-            state=DecisionState.CONVERGED if leave else state,
-            outcome=Outcome.LEFT_ALONE.value if leave else "",
-            detail="" if act or leave else "observe mode: nothing is done",
-            hold_deadline=hold if executed and plan.verb is Verb.REQUEUE else None,
-            created_at=now,
-            closed_at=None if executed else now,
-            used=plan.used,
-            start_delay=plan.start_delay,
-            cause=verdict.cause or "",
-        )
 
     def _drive(
         self, job: JobRecord, attempt: AttemptRecord, notebook: Notebook | None = None
@@ -407,7 +294,3 @@ class Recovery:
     async def _drain_before_release(self, attempt: AttemptRecord) -> None:
         """The successor truncates the batch log: what stands there must be read before."""
         await self._logs.drain(attempt.id, self._settings.drain_limit)
-
-
-def _row_of(verdict: Verdict, records: list[AnomalyRecord]) -> int | None:
-    return next((r.id for r in records if r.anomaly.finding == verdict.finding), None)

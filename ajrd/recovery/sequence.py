@@ -24,7 +24,9 @@ the decision is on:
               next job started     CONVERGED
 
 A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
-ABANDONED: they know better. A hold that has passed its deadline is released without its update.
+ABANDONED: they know better. A hold that has passed its deadline is released after one try of its
+update. A successor that is put off stays held meanwhile: one with a StartTime in the future is
+taken up by the scheduler up to a minute late (seen on 22.05 and 25.11).
 
 While the database is away nobody can claim anything, and a second head node may see the same job.
 Then the announcement is a must, and it is a contest: who is about to kill has written his name into
@@ -105,7 +107,8 @@ class Situation:
 
     ``settled`` are the steps that need no further try (done, skipped, or failed without harm);
     ``begun`` those whose command may have run. ``job`` None: Slurm knows no such job.
-    ``next_job`` is the next of a singleton chain, None if there is none.
+    ``start_delay`` (s) puts the successor's start off. ``next_job`` is the next of a singleton
+    chain, None if there is none.
     """
 
     verb: Verb
@@ -115,6 +118,7 @@ class Situation:
     begun: frozenset[Step]
     now: datetime
     hold_deadline: datetime | None = None
+    start_delay: float = 0.0
     contest: Contest | None = None
     next_job: JobInfo | None = None
 
@@ -161,13 +165,13 @@ def _without_job(now: Situation) -> Move:
 def _requeue(now: Situation, job: JobInfo) -> Move:
     if job.restarts == now.attempt:
         return _before_requeue(now, job)
-    if job.restarts > now.attempt + 1:
-        return _converged(Outcome.SUCCESSOR_STARTED)
-    if job.state is JobState.CANCELLED:
-        return _abandoned(Outcome.CANCELLED_BY_OTHERS)
-    if job.state is JobState.PENDING:
-        return _successor_pending(now, job)
-    return _converged(Outcome.SUCCESSOR_STARTED)
+    if job.restarts == now.attempt + 1:
+        if job.state is JobState.CANCELLED:
+            return _abandoned(Outcome.CANCELLED_BY_OTHERS)
+        if job.state is JobState.PENDING:
+            return _successor_pending(now, job)
+    ours = Step.REQUEUE_HOLD in now.begun
+    return _converged(Outcome.SUCCESSOR_STARTED if ours else Outcome.REQUEUED_BY_OTHERS)
 
 
 def _before_requeue(now: Situation, job: JobInfo) -> Move:
@@ -208,17 +212,14 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if job.held is not HoldBy.REQUEUE_HOLD or not ours:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
-    if Step.UPDATE in now.settled or late:
+    if Step.UPDATE in now.settled or (late and Step.UPDATE in now.begun):
         return Do(Step.RELEASE)
-    start = earliest_start(job)
-    if timedelta(0) < start - now.now <= CLOCKS_AGREE:
-        return Wait("for the second of the kill to pass", start)
+    start = earliest_start(job) + timedelta(seconds=now.start_delay)
+    if not late and timedelta(0) < start - now.now <= CLOCKS_AGREE + timedelta(
+        seconds=now.start_delay
+    ):
+        return Wait("for the moment from which it may start", start)
     return Do(Step.UPDATE)
-
-
-def successor_start(job: JobInfo, delay: float) -> datetime:
-    """When the successor is to start, put off by ``delay`` seconds."""
-    return earliest_start(job) + timedelta(seconds=round(delay))
 
 
 def _stop(now: Situation, job: JobInfo) -> Move:

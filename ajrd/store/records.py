@@ -7,6 +7,9 @@ from datetime import datetime
 
 from ajrd.model import ActionState, Anomaly, DecisionState, Step, Verb
 
+#: The result of a command whose answer was lost, when Slurm shows what it has done.
+RESULT_SEEN = "its result was seen"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -161,12 +163,18 @@ def waits_for(service: Service, job_id: str, what: str) -> bool:
     return state.startswith("PENDING") and what in state.lower() and state.endswith("|1|")
 
 
-def test_a_requeue_by_an_administrator_is_an_attempt_and_costs_no_budget(service: Service) -> None:
+def test_a_requeue_by_an_administrator_is_an_attempt_and_costs_no_budget(
+    make_service: Make,
+) -> None:
+    service = make_service(backoff=0)
+    service.start()
     job_id = service.submit(HEALTHY, REQUEUE)
     attempts(service, job_id, 1)
     service.slurm("scontrol", "requeuehold", job_id)
     service.await_state(job_id, "PENDING|job requeued in held state|1|")
-    service.slurm("scontrol", "update", f"JobId={job_id}", "StartTime=now+1")
+    later = int(time.time()) + 1
+    until("the second of the kill to pass", lambda: time.time() > later)
+    service.slurm("scontrol", "update", f"JobId={job_id}", "StartTime=now")
     service.slurm("scontrol", "release", job_id)
     first, second = attempts(service, job_id, 2)
     assert first.decision is None
@@ -224,6 +232,24 @@ def test_dependents_wait_while_a_running_job_is_requeued(service: Service) -> No
     service.await_state(job_id, "RUNNING|None|1|")
     for dependent in dependents.values():
         assert service.state(dependent) == "PENDING|Dependency|0|"
+
+
+def test_a_job_whose_end_has_started_another_stays_as_it_is(service: Service) -> None:
+    """Slurm judges dependents within a scheduling pass of the end and never takes it back."""
+    job_id = service.submit("#!/bin/bash\nuntil [ -e end ]; do sleep 0.1; done; exit 139", REQUEUE)
+    attempts(service, job_id, 1)
+    following = service.submit(HEALTHY, f"--dependency=afterany:{job_id}", REQUEUE)
+    until("it to be known", lambda: service.history(following))
+    assert service.process is not None
+    service.process.send_signal(signal.SIGSTOP)
+    (service.folder / "end").touch()
+    service.await_state(following, "RUNNING")
+    service.process.send_signal(signal.SIGCONT)
+    left = decided(service, job_id).decision
+    assert left is not None
+    assert (left.verb, left.branch) == (Verb.LEAVE, "dependent_started")
+    assert f"job {following}, which waited for its end" in left.reason
+    assert service.state(job_id) == "FAILED|NonZeroExitCode|0|"
 
 
 def test_a_job_in_a_reservation_comes_back_in_it(service: Service) -> None:

@@ -319,3 +319,19 @@ def test_a_task_with_the_number_of_its_array_claims_no_files_of_other_tasks(
 ) -> None:
     task = job(job_id="7_2", raw_id=raw_id, array_job_id=7)
     assert carries(name, marks_of(task)) is ours
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("slurm-7_12.out", False),
+        ("slurm-7_2.out", True),
+        ("train_7_12.log", False),
+        ("slurm-9_12.out", False),
+        ("train_20261126_12.log", True),
+        ("slurm-12.out", True),
+    ],
+)
+def test_the_number_of_a_task_is_not_that_of_a_job(name: str, ours: bool) -> None:
+    """Task 2 of array 7 has the number 12, as task 12 of array 7 has in its name."""
+    assert carries(name, ("7_2", "12")) is ours

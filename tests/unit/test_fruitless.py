@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajrd.policy.fruitless import LONG, Past, fruitless
+from ajrd.policy.fruitless import LONG, Past, failed_in_a_row, fruitless
 
 
 def past(cause: str = "segfault", step: int | None = None, **changes: object) -> Past:
@@ -33,6 +33,11 @@ def past(cause: str = "segfault", step: int | None = None, **changes: object) ->
 )
 def test_the_row_of_failures_without_progress(attempts: list[Past], row: int) -> None:
     assert fruitless("segfault", attempts) == row
+
+
+def test_an_attempt_that_others_ended_breaks_the_row_of_failures() -> None:
+    attempts = [past(seconds=9.0), past("", seconds=1.0), past(seconds=2.0), past("", seconds=3.0)]
+    assert failed_in_a_row(attempts) == [2.0, 3.0]
 
 
 steps = st.lists(st.integers(0, 50), min_size=1, max_size=12)

@@ -16,7 +16,7 @@ from ajrd.slurm import documents, parse
 from ajrd.slurm.base import Refusal
 from ajrd.slurm.identity import is_job_id
 from ajrd.slurm.refusals import as_error
-from ajrd.slurm.states import REQUEUE_HELD
+from ajrd.slurm.states import REQUEUE_HELD, Run, from_words
 
 SEP = "<0123>"
 
@@ -284,3 +284,8 @@ def test_a_step_with_a_file_for_each_task_tells_its_pattern(
     step = {"id": "6.0", "stdout": pattern, "stdout_expanded": first}
     (seen,) = documents.steps_from_json(json.dumps({"steps": [step]}), "6")
     assert seen.patterns == expected
+
+
+@pytest.mark.parametrize("flag", ["EXPEDITING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"])
+def test_a_flag_in_place_of_the_state_of_a_requeued_job_is_understood(flag: str) -> None:
+    assert from_words([flag], Run("None", None, None, True)).base is JobState.PENDING

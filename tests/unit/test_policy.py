@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from ajrd.model import HoldBy, JobInfo, JobState, Recovery, ResumeMode, Role, Ve
 from ajrd.policy.decide import Case, decide
 from ajrd.policy.eligibility import Site, refusal, standing
 from ajrd.policy.evidence import Pulse, weigh
+from ajrd.policy.fruitless import Past
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from tests.unit.samples import anomaly, at, directive, job, verdict
 
@@ -68,6 +71,31 @@ def test_a_pointless_retry_is_stopped_with_budget_left() -> None:
     assert (plan.verb, plan.branch) == (Verb.STOP, "pointless")
 
 
+def test_resume_on_can_refuse_what_would_be_retried() -> None:
+    wish = directive(resume_on=frozenset({"-segfault"}))
+    plan = decide(Case(job(), wish, verdict(), 0, ACT))
+    assert (plan.verb, plan.branch) == (Verb.STOP, "pointless")
+    assert "resume_on -segfault" in plan.reason
+
+
+def test_the_same_cause_without_progress_stops_before_the_budget_is_spent() -> None:
+    again = (Past("segfault", None, False, 30.0), Past("", None, False, 30.0))
+    case = Case(job(), directive(max_requeue_times=9), verdict(), 1, ACT, again, 2)
+    plan = decide(case)
+    assert (plan.verb, plan.branch) == (Verb.STOP, "no_progress")
+    assert "2 attempts in a row failed by it without getting further" in plan.reason
+    assert decide(replace(case, no_progress_limit=3)).verb is Verb.REQUEUE
+    assert decide(replace(case, no_progress_limit=0)).verb is Verb.REQUEUE
+
+
+def test_a_successor_of_attempts_that_fail_at_once_is_put_off_and_told_so() -> None:
+    quick = tuple(Past("segfault", step, True, 5.0) for step in (1, 2, 3))
+    case = Case(job(), directive(max_requeue_times=9), verdict(), 2, ACT, quick, 2, backoff=15.0)
+    plan = decide(case)
+    assert (plan.verb, plan.start_delay) == (Verb.REQUEUE, 30.0)
+    assert plan.reason == "CRASH segfault: requeue 3 of 9, 30 s later: it fails quickly"
+
+
 def test_resume_on_overrides_a_pointless_cause() -> None:
     wish = directive(resume_on=frozenset({"segfault"}))
     plan = decide(Case(job(), wish, verdict(recovery=Recovery.STOP), 0, ACT))
@@ -79,6 +107,13 @@ def test_implicated_nodes_are_excluded_unless_the_owner_objects() -> None:
     assert decide(Case(job(), directive(), broken, 0, ACT)).exclude_nodes == ("n1",)
     kept = directive(exclude_nodes=False)
     assert decide(Case(job(), kept, broken, 0, ACT)).exclude_nodes == ()
+
+
+def test_a_job_whose_end_let_another_go_on_is_left_alone() -> None:
+    ended = job(state=JobState.FAILED)
+    plan = decide(Case(ended, directive(), verdict(), 0, ACT, taken_over_by="8"))
+    assert (plan.verb, plan.branch) == (Verb.LEAVE, "dependent_started")
+    assert "job 8" in plan.reason
 
 
 def test_a_job_that_ended_well_is_left_alone() -> None:

@@ -54,6 +54,8 @@ def converged(outcome: Outcome) -> End:
         (job(restarts=1, state=JobState.FAILED), UPDATED, converged(Outcome.SUCCESSOR_STARTED)),
         (job(restarts=2), KILLED, converged(Outcome.SUCCESSOR_STARTED)),
         (WAITING, {}, converged(Outcome.REQUEUED_BY_OTHERS)),
+        (job(restarts=1), ANNOUNCED, converged(Outcome.REQUEUED_BY_OTHERS)),
+        (job(restarts=2), ANNOUNCED, converged(Outcome.REQUEUED_BY_OTHERS)),
         (HELD, {}, abandoned(Outcome.HELD_BY_OTHERS)),
         (job(state=JobState.CANCELLED), {}, abandoned(Outcome.CANCELLED_BY_OTHERS)),
         (job(state=JobState.COMPLETED), {}, abandoned(Outcome.ENDED_WELL)),
@@ -76,8 +78,19 @@ def test_a_hold_by_people_is_respected_in_the_middle_of_a_recovery(holder: HoldB
     assert move(Verb.REQUEUE, seen, **UPDATED) == abandoned(Outcome.HELD_BY_OTHERS)
 
 
-def test_a_hold_past_its_deadline_is_released_without_its_update() -> None:
-    assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.RELEASE)
+def test_a_hold_past_its_deadline_is_released_after_one_try_of_its_update() -> None:
+    assert move(Verb.REQUEUE, HELD, **KILLED, now=at(121)) == Do(Step.UPDATE)
+    tried = KILLED | {"begun": frozenset({*KILLED["begun"], Step.UPDATE})}
+    assert move(Verb.REQUEUE, HELD, **tried, now=at(121)) == Do(Step.RELEASE)
+
+
+def test_a_successor_that_is_put_off_stays_held_until_then() -> None:
+    held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(0))
+    waiting = move(Verb.REQUEUE, held, **KILLED, now=at(2), start_delay=15.0)
+    assert isinstance(waiting, Wait)
+    assert waiting.until == at(16)
+    due = move(Verb.REQUEUE, held, **KILLED, now=at(16), start_delay=15.0)
+    assert due == Do(Step.UPDATE)
 
 
 def test_the_successor_may_not_start_in_the_second_of_the_kill() -> None:

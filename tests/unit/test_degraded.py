@@ -1,0 +1,189 @@
+"""Without its database: detection, looking and, after the grace, recovery go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ajrd.judgement import Judgement
+from ajrd.model import DecisionState, HoldBy, JobState, Verb
+from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
+from ajrd.store.records import DecisionRecord
+from ajrd.store.store import Store
+from tests.unit.recovery_world import GRACE, World
+from tests.unit.samples import at
+
+ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
+TWICE = ONCE.replace("1", "2")
+
+
+@pytest.fixture(scope="module")
+def judgement() -> Judgement:
+    return Judgement([])
+
+
+@pytest.fixture
+async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite", at(0))
+    await store.close()
+    world = await World.make(tmp_path / "empty.sqlite", tmp_path / "ajrd.sqlite", judgement)
+    yield world
+    world.kill()
+    await world.store.close()
+
+
+async def running(world: World, comment: str = ONCE) -> str:
+    job_id = world.slurm.submit(comment=comment)
+    await world.go_on(2)
+    return job_id
+
+
+async def decision(world: World, job_id: str, idx: int) -> DecisionRecord:
+    record = await world.store.latest_job("memory", job_id)
+    assert record is not None
+    attempt = (await world.store.attempts(record.id))[idx]
+    found = await world.store.decision(attempt.id)
+    assert found is not None
+    return found
+
+
+async def requeue(world: World, after: float = 0.0) -> None:
+    """Goes on until the job was requeued, and not a step further."""
+    await world.turn()
+    world.clock.pass_by(after)
+    while not world.slurm.requeued:
+        await world.turn()
+        await world.recovery.step(0)
+        world.clock.pass_by(0.5)
+
+
+async def test_a_crash_waits_for_the_grace_and_no_longer(world: World) -> None:
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await world.go_on(GRACE - 5)
+    assert world.slurm.requeued == []
+    await world.go_on(20)
+    assert world.slurm.requeued == [(job_id, 0)]
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert (seen.state, seen.restarts, seen.held) == (JobState.RUNNING, 1, HoldBy.NOBODY)
+    mark = read_mark(seen.admin_comment)
+    assert mark is not None
+    assert (mark.attempt, mark.used, mark.by) == (0, 1, "alone")
+
+
+async def test_everything_is_written_when_the_database_is_back(world: World) -> None:
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await world.go_on(GRACE + 20)
+    world.store.away = False
+    await world.go_on(3)
+    made = await decision(world, job_id, 0)
+    assert (made.degraded, made.verb, made.state) == (True, Verb.REQUEUE, DecisionState.CONVERGED)
+    assert [action.state for action in made.actions] == ["done"] * 4
+    record = await world.store.latest_job("memory", job_id)
+    assert record is not None
+    attempts = await world.store.attempts(record.id)
+    assert [attempt.state for attempt in attempts] == ["REQUEUED", "RUNNING"]
+    assert len(await world.store.anomalies(attempts[0].id)) == 1
+    assert await world.store.requeues_begun(record.id) == 1
+
+
+async def test_a_job_that_began_while_the_database_was_away_is_protected_too(world: World) -> None:
+    world.store.away = True
+    job_id = await running(world)
+    world.crash(job_id)
+    await world.go_on(GRACE + 20)
+    assert world.slurm.requeued == [(job_id, 0)]
+    world.store.away = False
+    await world.go_on(3)
+    assert (await decision(world, job_id, 0)).degraded
+    world.crash(job_id)
+    await world.go_on(10)
+    assert (await decision(world, job_id, 1)).branch == "budget_spent"
+    assert world.slurm.cancelled == [(job_id, 1)]
+
+
+async def test_what_was_forgotten_by_a_kill_9_is_still_counted(world: World) -> None:
+    """The number of requeues stands in AdminComment, where the database has never heard of it."""
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await world.go_on(GRACE + 20)
+    assert world.slurm.requeued == [(job_id, 0)]
+    world.kill()
+    world.store.away = False
+    world.start()
+    await world.go_on(3)
+    world.crash(job_id)
+    await world.go_on(10)
+    assert world.slurm.requeued == [(job_id, 0)]
+    assert (await decision(world, job_id, 1)).branch == "budget_spent"
+
+
+async def test_a_hold_that_a_kill_9_left_without_a_decision_ends_at_its_deadline(
+    world: World,
+) -> None:
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await requeue(world, GRACE)
+    world.kill()
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert seen.held is HoldBy.REQUEUE_HOLD
+    world.store.away = False
+    world.start()
+    await world.go_on(200, step=10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert (seen.state, seen.restarts) == (JobState.RUNNING, 1)
+
+
+async def test_an_open_decision_whose_database_goes_away_is_carried_to_its_end(
+    world: World,
+) -> None:
+    job_id = await running(world)
+    world.crash(job_id)
+    await requeue(world)
+    world.store.away = True
+    await world.go_on(GRACE + 10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert (seen.state, seen.restarts) == (JobState.RUNNING, 1)
+    world.store.away = False
+    await world.go_on(3)
+    made = await decision(world, job_id, 0)
+    assert (made.degraded, made.outcome) == (True, "successor_started")
+
+
+async def test_who_finds_another_name_in_the_comment_leaves_the_job_to_it(world: World) -> None:
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await world.go_on(GRACE - 5)
+    while (seen := world.seen(job_id)) is not None and not read_mark(seen.admin_comment):
+        await world.go_on(1)
+    assert seen is not None
+    other = Mark(0, at(120), "CRASH segfault: requeue 1 of 1", 1, "head2")
+    world.slurm.set(job_id, admin_comment=with_mark(seen.admin_comment, other))
+    await world.go_on(20)
+    assert world.slurm.requeued == []
+
+
+async def test_a_restart_counter_spends_the_budget_while_nobody_can_be_asked(
+    world: World,
+) -> None:
+    job_id = await running(world, TWICE)
+    for _ in range(2):
+        world.slurm.admin_requeue(job_id)
+        await world.go_on(130, step=10)
+    world.store.away = True
+    world.crash(job_id)
+    await world.go_on(GRACE + 20)
+    assert world.slurm.requeued == []
+    assert world.slurm.cancelled == [(job_id, 2)]
