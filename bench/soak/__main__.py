@@ -123,11 +123,12 @@ def _undecided(scene: Scene) -> list[str]:
 def _tell(scene: Scene, faults: Faults, counts: list[Count], console: Console) -> int:
     histories = scene.histories()
     wrong = [count for count in counts if count.fate is not Fate.DONE]
-    ledgers = {ledger.job_id: ledger for ledger in read_ledgers(scene.ledgers)}
+    ledgers = {(ledger.number, ledger.job_id): ledger for ledger in read_ledgers(scene.ledgers)}
     logs = [service.log for service in scene.services]
     logs += [scene.watchdog.log, scene.folder / "lab" / "log" / "slurmctld.log"]
     for count in wrong:
-        ledger = ledgers.get(count.job_id)
+        number = scene.submissions[count.job_id].plan.number
+        ledger = ledgers.get((number, count.job_id))
         known = next((h for h in histories if h.job.job_id == count.job_id), None)
         report.explain(console, count, ledger.executions if ledger else [], known, logs)
     console.print(report.store_table(histories))

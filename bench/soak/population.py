@@ -163,7 +163,7 @@ acts=({acts})
 steps=({steps})
 act=${{acts[attempt]:-finish}}
 note() {{ echo "$1 $attempt $act $EPOCHREALTIME" >> {ledger}$SLURM_JOB_ID; }}
-step() {{ echo " iteration $1/ 1000 | elapsed time per iteration (ms): 1000.0 | loss: 2.31"; }}
+step() {{ printf '[%(%F %T)T] iteration %d/ 1000 | time per iteration (ms): 1000.0\n' -1 "$1"; }}
 crash={crash}
 note started
 for ((i = 1; i <= ${{steps[attempt]:-5}}; i++)); do

@@ -4,7 +4,8 @@ The ledgers are the truth about what ran and what broke. A recovery is *wanted* 
 broke for a reason that makes another try worthwhile, its owner had asked for it, and nobody else
 has laid hands on the job. It is *done* when the successor ran. *Double* is everything that ajrd
 must never do: a requeue beyond the budget, the end of a healthy attempt, a second life for a job
-that ended well or was cancelled, any touch of a job that did not opt in.
+that ended well or was cancelled, any touch of a job that did not opt in. *Left held* is any job that
+was requeued into a hold, with ajrd's mark or without: nobody else does that here.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from ajrd.model import JobInfo, ResumeMode
-from ajrd.slurm.holds import own_hold
+from ajrd.model import HoldBy, JobInfo, ResumeMode
 from bench.soak.ledger import Execution, Ledger
 from bench.soak.population import Act, Plan
 
@@ -101,8 +101,8 @@ class _Reckoning:
                 for what in self._forbidden(job, runs)
             )
         for seen in self._final:
-            if hold := own_hold(seen):
-                what = f"held until {hold.deadline.isoformat()}: {seen.admin_comment}"
+            if seen.held is HoldBy.REQUEUE_HOLD:
+                what = f"held after a requeue, AdminComment: {seen.admin_comment or 'none'}"
                 yield Count(Wish.REQUEUE, Fate.HELD, seen.job_id, what)
 
     def _executions(self, job: Submission) -> list[Execution]:
