@@ -4,8 +4,8 @@ The ledgers are the truth about what ran and what broke. A recovery is *wanted* 
 broke for a reason that makes another try worthwhile, its owner had asked for it, and nobody else
 has laid hands on the job. It is *done* when the successor ran. *Double* is everything that ajrd
 must never do: a requeue beyond the budget, the end of a healthy attempt, a second life for a job
-that ended well or was cancelled, any touch of a job that did not opt in. *Left held* is any job that
-was requeued into a hold, with ajrd's mark or without: nobody else does that here.
+that ended well or was cancelled, any touch of a job that did not opt in. *Left held* is any job
+that was requeued into a hold, with ajrd's mark or without: nobody else does that here.
 """
 
 from __future__ import annotations

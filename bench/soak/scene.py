@@ -94,7 +94,7 @@ class Scene:
         """Of the store, past every proxy."""
         if self.schema is not None:
             return self.schema.address()
-        return Address(f"sqlite:///{self.services[0].database}")
+        return Address(f"sqlite:///{self.services[0].folder}/ajrd.sqlite")
 
     def leader(self) -> Unit:
         """The service that acts; any, if nobody can tell."""
