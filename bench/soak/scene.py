@@ -146,12 +146,16 @@ class Scene:
             await asyncio.sleep(1)
 
     async def _meddle(self, job: Submission, meddling: Meddling) -> None:
-        """Whether or not Slurm hears it, the job is no longer ajrd's alone."""
+        """Whether or not Slurm hears it, the job is no longer ajrd's alone.
+
+        Slurm obeys a cancellation of a job that has ended, too, and keeps no trace of it.
+        """
         await asyncio.sleep(meddling.after)
         job = self.submissions[job.job_id] = replace(job, meddled_at=time.time())
-        with suppress(LabError, TimeoutExpired):
+        with suppress(LabError, TimeoutExpired, SlurmUnavailable):
+            seen = await self._slurm.job(job.job_id)
             await self._run(*meddling.command, job.job_id)
-            if meddling.command[0] == "scancel":
+            if seen and not seen.state.ended and meddling.command[0] == "scancel":
                 self.submissions[job.job_id] = replace(job, cancelled_at=time.time())
 
     async def _run(self, *argv: str) -> str:
