@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -82,6 +83,12 @@ class Service(labdemo.service.Service):
         assert self.process is not None
         assert self.running, f"ajrd has ended; read {self.log}"
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def reads(self) -> list[str]:
+        """The logs of jobs that it has open."""
+        assert self.process is not None
+        links = (os.readlink(each) for each in Path(f"/proc/{self.process.pid}/fd").iterdir())
+        return [path for path in links if path.endswith(".out")]
 
     def reload(self) -> None:
         """As ``systemctl reload`` would."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -185,7 +185,7 @@ class Driver:
             verb=decision.verb,
             attempt=run.attempt.idx,
             job=seen,
-            settled=_settled(decision.actions),
+            settled=frozenset(a.step for a in decision.actions if _settled(a)),
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
             now=now,
             hold_deadline=decision.hold_deadline,
@@ -215,9 +215,9 @@ class Driver:
         target = _target(step, run.job, situation)
         if step is Step.RELEASE:
             await self._before_release(run.attempt)
-        self._checkpoint(f"before_claim:{step}")
+        if step is Step.REQUEUE_HOLD:
+            await self._forget_update(decision, run)
         await run.claim(action, self._clock(), target)
-        self._checkpoint(f"claimed:{step}")
         asked = ticks()
         if step in KILLING and next_move(await self._look(decision, run)) != move:
             await self._finish(action, run, ActionState.SKIPPED, "Slurm shows otherwise by now")
@@ -234,9 +234,14 @@ class Driver:
             return await self._rejected(error, action, decision, run)
         self._checkpoint(f"ran:{step}")
         await self._finish(action, run, ActionState.DONE, result)
-        self._checkpoint(f"finished:{step}")
         log.info("action_done", job=target, attempt=run.attempt.idx, step=step.value, did=result)
         return move
+
+    async def _forget_update(self, decision: DecisionRecord, run: Run) -> None:
+        """A kill is repeated when slurmctld died and forgot it: its update is forgotten, too."""
+        for action in decision.actions:
+            if action.step is Step.UPDATE and _settled(action):
+                await self._finish(action, run, ActionState.INTENDED, "its kill is repeated")
 
     async def _command(
         self, step: Step, target: str, decision: DecisionRecord, run: Run, situation: Situation
@@ -301,9 +306,7 @@ class Driver:
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()
-        self._checkpoint("before_close")
         await run.book.close_decision(decision, run.attempt, state, outcome, detail, now)
-        self._checkpoint("closed")
         log.info(
             "decision_closed",
             job=run.job.job_id,
@@ -314,25 +317,14 @@ class Driver:
         )
 
 
-def _settled(actions: Sequence[ActionRecord]) -> frozenset[Step]:
-    """The steps that need no further try.
-
-    A kill that had to be repeated, for slurmctld died and forgot it, has a successor of its own:
-    the update of the one before does not count.
-    """
-    kill = next((a.claimed_at for a in actions if a.step is Step.REQUEUE_HOLD), None)
-    settled = {a.step for a in actions if _is_settled(a)}
-    if kill and any(a.step is Step.UPDATE and (a.claimed_at or kill) < kill for a in actions):
-        settled.discard(Step.UPDATE)
-    return frozenset(settled)
-
-
-def _is_settled(action: ActionRecord) -> bool:
+def _settled(action: ActionRecord) -> bool:
     over = action.state in (ActionState.DONE, ActionState.SKIPPED)
     return over or (action.step in OPTIONAL and action.state is ActionState.FAILED)
 
 
 def _begun(action: ActionRecord) -> bool:
+    if action.step in OPTIONAL:
+        return action.tries > 0
     return action.state in (ActionState.CLAIMED, ActionState.DONE)
 
 

@@ -110,7 +110,7 @@ def test_a_node_failure_of_a_job_that_slurm_must_not_requeue(make_service: Make,
 @pytest.mark.parametrize(
     ("checkpoint", "ended"),
     [
-        ("before_claim:requeue_hold", "requeued_by_others"),
+        ("commit_before:claiming requeue_hold", "requeued_by_others"),
         ("looked:requeue_hold", "successor_started"),
     ],
 )

@@ -99,7 +99,7 @@ def test_slurmctld_is_killed(make_service: Make, lab: Lab, checkpoint: str) -> N
     recovered_once(service, job_id)
 
 
-@pytest.mark.parametrize("checkpoint", ["claimed:requeue_hold", "ran:update"])
+@pytest.mark.parametrize("checkpoint", ["commit_after:claiming requeue_hold", "ran:update"])
 def test_slurmctld_is_restarted(make_service: Make, lab: Lab, checkpoint: str) -> None:
     """As ``systemctl restart``: it goes on from where it was."""
     service = make_service(slurm={"timeout": 2})

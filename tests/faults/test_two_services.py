@@ -27,20 +27,19 @@ SHORT, ENDLESS = 5, 3000
 FOREIGN = "0123456789abcdef.4026531836.4711.99"
 FREEZES = (
     "looked:requeue_hold",
-    "finished:requeue_hold",
+    "commit_after:finishing requeue_hold",
     "commit_before:claiming requeue_hold",
 )
 OTHER_FREEZES = (
     "commit_before:recording evidence",
-    "before_decision",
-    "decision_written",
-    "before_claim:requeue_hold",
-    "claimed:requeue_hold",
+    "commit_before:writing a decision",
+    "commit_after:writing a decision",
+    "commit_after:claiming requeue_hold",
     "ran:requeue_hold",
     "looked:update",
     "looked:release",
     "ran:release",
-    "before_close",
+    "commit_before:closing decision",
     "commit_before:renewing the lease",
 )
 
@@ -97,7 +96,7 @@ def test_of_two_that_race_one_acts(make: Make) -> None:
 def test_a_leader_that_was_killed_is_replaced_at_once(make: Make) -> None:
     """With the job held; its lease would last for the better part of an hour."""
     leader, other = make(lease=ENDLESS), make(lease=ENDLESS)
-    leader.start(**{FAULT_VARIABLE: "finished:requeue_hold"})
+    leader.start(**{FAULT_VARIABLE: "commit_after:finishing requeue_hold"})
     other.start()
     job_id = leader.submit(breaks(), REQUEUE)
     leader.wait()
@@ -118,7 +117,7 @@ def test_a_leader_that_stops_hands_over_at_once(make: Make) -> None:
 
 def test_a_holder_who_may_be_alive_is_waited_for(make: Make, mysql: Schema) -> None:
     leader, other = make(), make()
-    leader.start(**{FAULT_VARIABLE: "finished:requeue_hold"})
+    leader.start(**{FAULT_VARIABLE: "commit_after:finishing requeue_hold"})
     job_id = leader.submit(breaks(), REQUEUE)
     leader.wait()
     end = f"UTC_TIMESTAMP(6) + INTERVAL {SHORT} SECOND"
@@ -148,12 +147,35 @@ def test_a_leader_that_froze_and_wakes_up_does_no_harm(make: Make, moment: str) 
     leader.wake()
     until("it to notice", lambda: leader.said("replaced"))
     until("it to wait", lambda: leader.said("standby"))
+    until("it to let go of the logs", lambda: not leader.reads())
     assert_recovered(other, job_id)
     assert kills(leader, other) <= 1
     assert other.stop() == 0
     await_lead(leader, 2)
     again.touch()
     assert_stopped_for_good(leader, job_id)
+
+
+@pytest.mark.full
+def test_a_leader_that_froze_without_the_database_does_no_harm(make: Make, proxy: Proxy) -> None:
+    """Without it there is no lease to be asked: only its last look at the job keeps it back."""
+    leader, other = make(proxy.port, store_grace=0), make()
+    gate = leader.folder / "gate"
+    leader.start(**{STOP_VARIABLE: "looked:requeue_hold"})
+    job_id = leader.submit(breaks(first=gate), REQUEUE)
+    until("its log to be followed", lambda: _followed(leader, job_id))
+    proxy.stall()
+    gate.touch()
+    leader.await_stop()
+    other.start()
+    await_lead(other)
+    assert_recovered(other, job_id)
+    proxy.resume()
+    leader.wake()
+    until("it to notice", lambda: leader.said("replaced"))
+    until("it to wait", lambda: leader.said("standby"))
+    assert kills(leader, other) == 1
+    assert_recovered(other, job_id)
 
 
 @pytest.mark.parametrize("crash", ["before the other leads", "after it"])

@@ -132,6 +132,23 @@ async def test_a_kill_that_was_carried_out_late_is_ours_though_its_repetition_is
     assert world.slurm.requeued == [(run.job.job_id, 0)]
 
 
+@pytest.mark.parametrize("last", [Step.REQUEUE_HOLD, Step.UPDATE, Step.RELEASE])
+async def test_what_a_slurmctld_that_died_has_forgotten_is_done_again(
+    world: World, last: Step
+) -> None:
+    """The successor starts as soon as ever: not two minutes after its second kill."""
+    run = await begun(world)
+    before = world.seen(run.job.job_id)
+    assert before is not None
+    await step_to(world, run, Do(last))
+    world.slurm._own_record(run.job.job_id).info = before
+    await step_to(world, run, End(DecisionState.CONVERGED, Outcome.SUCCESSOR_STARTED))
+    assert world.slurm.requeued == [(run.job.job_id, 0)] * 2
+    seen = world.seen(run.job.job_id)
+    assert seen is not None
+    assert (seen.state, seen.restarts) == (JobState.RUNNING, 1)
+
+
 @pytest.mark.parametrize("code", [*PASSING, Refusal.INVALID])
 async def test_a_release_is_never_given_up(world: World, code: Refusal) -> None:
     run = await begun(world)
