@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from labcluster.cluster import Lab
 
 pytest.register_assert_rewrite("tests.faults.proof")
+#: No time is asserted in a test: the machines are shared.
+hypothesis.settings.register_profile("ajrd", deadline=None)
+hypothesis.settings.load_profile("ajrd")
+
 pytest_plugins = ["tests.service_fixtures", "tests.database.server"]
 
 

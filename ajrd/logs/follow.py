@@ -160,6 +160,7 @@ class LogFollower:
         self._unkept = 0
         self._homeless: asyncio.Queue[_Followed] = asyncio.Queue()
         self._waker = Waker(self._wake_path) if watch else None
+        self._waits = False
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -421,8 +422,13 @@ class LogFollower:
         try:
             await self._sink(batch)
         except StoreUnavailable as error:
-            log.warning("evidence_waits", attempt=batch.attempt_id, why=str(error))
+            if not self._waits:
+                log.warning("evidence_waits", attempt=batch.attempt_id, why=str(error))
+            self._waits = True
             return False
+        if self._waits:
+            log.info("evidence_kept", attempt=batch.attempt_id)
+        self._waits = False
         return True
 
     def _ask(self, followed: _Followed, kept_needed: bool) -> asyncio.Future[bool]:

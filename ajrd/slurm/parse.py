@@ -85,7 +85,7 @@ def job_from_listing(record: Mapping[str, str], exclude_nodes: str) -> JobInfo:
     used_nothing = record["TimeUsed"].strip("0:") == ""
     state = from_words([record["State"]], Run(record["Reason"], start, end, used_nothing))
     code = int(record["exit_code"])
-    batch = record["BatchFlag"] == "1"
+    batch = record["BatchFlag"] != "0"  # 2 after Slurm has requeued a job that its node had lost
     pending_array = array is not None and task_id(task) is None
     has_files = batch and not pending_array
     context = PatternContext(

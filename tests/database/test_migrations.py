@@ -93,10 +93,15 @@ def test_the_newest_revision_is_the_one_that_the_service_asks_for() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 
-async def test_the_migrations_lead_to_the_tables_of_the_schema(
-    store: Store, address: Address
-) -> None:
+async def test_the_migrations_lead_to_the_tables_of_the_schema(address: Address) -> None:
+    assert await upgrade(address) == ("", REVISION)
     assert await compared(address) == []
+    await (await Store.open(address, at(0))).close()
+
+
+async def test_a_start_makes_the_tables_of_the_schema(store: Store, address: Address) -> None:
+    assert await compared(address) == []
+    assert await upgrade(address) == (REVISION, REVISION)
 
 
 async def test_an_old_database_is_refused_with_what_to_do(address: Address) -> None:

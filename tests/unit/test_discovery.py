@@ -133,10 +133,16 @@ def test_an_array_task_is_searched_by_both_of_its_numbers(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("name", "carried"),
-    [("slurm-7.out", True), ("x7.log", True), ("77.log", False), ("1.7e9", True), ("v17", False)],
+    [("slurm-7.out", True), ("77.log", False), ("v17", False), ("chain7.9.out", False)],
 )
 def test_a_job_id_must_stand_as_a_whole_number(name: str, carried: bool) -> None:
     assert carries(name, ("7",)) is carried
+
+
+def test_a_large_job_id_may_stand_beside_letters() -> None:
+    assert carries("job10007.log", ("10007",))
+    assert not carries("job110007.log", ("10007",))
+    assert not carries("job1007.log", ("1007",))
 
 
 def test_a_folder_with_too_many_entries_is_given_up_and_named(tmp_path: Path) -> None:
