@@ -32,7 +32,11 @@ While the database is away nobody can claim anything, and a second head node may
 Then the announcement is a must, and it is a contest: who is about to kill has written his name into
 AdminComment and waits; if another name stands there afterwards, the other one acts.
 
-Why the update waits for the next second. A kill revokes the job's credentials on its nodes, and
+The update comes at once, whatever is waited for after it: it puts ajrd's mark on the hold of an
+attempt that had ended, which Slurm does not let anybody announce (*Job has already finished*), and
+without the mark neither the watchdog nor another ajrd knows whose hold it is.
+
+Why the release waits for the next second. A kill revokes the job's credentials on its nodes, and
 slurmd compares times in whole seconds: a successor that starts on the same node within the second
 in which the kill ended is killed at once, "Job credential revoked" (seen on 22.05; the comment in
 ``batch_requeue_fini``, job_mgr.c, says why Slurm itself waits for two minutes). That second is the
@@ -212,14 +216,13 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if job.held is not HoldBy.REQUEUE_HOLD or not ours:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
-    if Step.UPDATE in now.settled or (late and Step.UPDATE in now.begun):
-        return Do(Step.RELEASE)
-    start = earliest_start(job) + timedelta(seconds=now.start_delay)
-    if not late and timedelta(0) < start - now.now <= CLOCKS_AGREE + timedelta(
-        seconds=now.start_delay
-    ):
+    if Step.UPDATE not in now.settled and not (late and Step.UPDATE in now.begun):
+        return Do(Step.UPDATE)
+    delay = timedelta(seconds=now.start_delay)
+    start = earliest_start(job) + delay
+    if not late and timedelta(0) < start - now.now <= CLOCKS_AGREE + delay:
         return Wait("for the moment from which it may start", start)
-    return Do(Step.UPDATE)
+    return Do(Step.RELEASE)
 
 
 def _stop(now: Situation, job: JobInfo) -> Move:

@@ -33,7 +33,7 @@ def main() -> int:
 def _up(lab: Lab, arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     extra = dict(setting.split("=", 1) for setting in arguments.set)
-    lab.up(arguments.nodes, accounting=arguments.accounting, extra=extra)
+    lab.up(arguments.nodes, cpus=arguments.cpus, accounting=arguments.accounting, extra=extra)
     print(f"{arguments.nodes} nodes are idle after {time.monotonic() - began:.1f} s in {lab.root}")
     print(f"use it:  eval $(slurm/lab env --dir {shlex.quote(str(lab.root))})")
     return 0
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dir", type=Path, default=default_root(), help="its directory")
         if name == "up":
             command.add_argument("--nodes", type=int, default=8)
+            command.add_argument("--cpus", type=int, default=1, help="of each node, real or not")
             command.add_argument(
                 "--accounting", action="store_true", help="with slurmdbd on a private MariaDB"
             )

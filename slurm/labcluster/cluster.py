@@ -94,9 +94,17 @@ class Lab:
     # up
 
     def up(
-        self, nodes: int = 8, *, accounting: bool = False, extra: Mapping[str, str] | None = None
+        self,
+        nodes: int = 8,
+        *,
+        cpus: int = 1,
+        accounting: bool = False,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
-        """From nothing to idle nodes. ``extra`` are keys of slurm.conf. Raises LabError."""
+        """From nothing to idle nodes of ``cpus`` each, which need not exist.
+
+        ``extra`` are keys of slurm.conf. Raises LabError.
+        """
         if any(daemon.alive for daemon in self.daemons):
             raise LabError(f"a lab is running in {self.root}; end it first: slurm/lab down")
         if not 1 <= nodes <= 2000:
@@ -104,19 +112,20 @@ class Lab:
         self._clear()
         try:
             with _one_at_a_time():
-                self._start(nodes, accounting, extra or {})
+                self._start(nodes, cpus, accounting, extra or {})
             self._await_nodes()
         except BaseException:
             self.down()
             raise
 
-    def _start(self, nodes: int, accounting: bool, extra: Mapping[str, str]) -> None:
+    def _start(self, nodes: int, cpus: int, accounting: bool, extra: Mapping[str, str]) -> None:
         first = free_block(nodes + 3)
         layout = self.layout = Layout(
             root=self.root,
             nodes=nodes,
             controller_port=first,
             node_port=first + 3,
+            cpus=cpus,
             accounting_port=first + 1 if accounting else None,
             database_port=first + 2 if accounting else None,
         )

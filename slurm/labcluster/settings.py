@@ -15,12 +15,13 @@ CGROUP_DISABLED = (23, 2)
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of one lab lies, and on which ports it listens."""
+    """Where everything of one lab lies, on which ports it listens; ``cpus`` are those of a node."""
 
     root: Path
     nodes: int
     controller_port: int
     node_port: int
+    cpus: int = 1
     accounting_port: int | None = None
     database_port: int | None = None
 
@@ -80,8 +81,9 @@ def slurm_conf(layout: Layout, extra: Mapping[str, str]) -> str:
     lines = [f"{key}={value}" for key, value in values.items()]
     nodes = f"n[1-{layout.nodes}]" if layout.nodes > 1 else "n1"
     ports = f"[{layout.node_port}-{last}]" if layout.nodes > 1 else str(layout.node_port)
+    where = f"NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports}"
     lines += [
-        f"NodeName={nodes} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports} CPUs=1",
+        f"NodeName={nodes} {where} CPUs={layout.cpus}",
         f"PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP",
         f"PartitionName=other Nodes={nodes} Default=NO MaxTime=INFINITE State=UP",
     ]

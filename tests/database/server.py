@@ -104,6 +104,19 @@ class Schema:
             admin.close()
 
 
+def a_schema(server: Server, folder: Path) -> Schema:
+    """A new one; the file with its password lies in ``folder``."""
+    name, password = f"t{secrets.token_hex(6)}", secrets.token_hex(8)
+    file = folder / "password"
+    file.write_text(f"{password}\n")
+    file.chmod(0o600)
+    server.query(
+        f"CREATE DATABASE {name}; CREATE USER {name} IDENTIFIED BY '{password}';"
+        f" GRANT {RIGHTS} ON {name}.* TO {name};"
+    )
+    return Schema(server, name, file)
+
+
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Server]:
     """The server of this test worker."""
@@ -120,15 +133,8 @@ def mysql(mariadb: Server, tmp_path: Path) -> Iterator[Schema]:
     """An empty database on it."""
     if not mariadb.daemon.alive:
         mariadb.start()
-    name, password = f"t{secrets.token_hex(6)}", secrets.token_hex(8)
-    file = tmp_path / "password"
-    file.write_text(f"{password}\n")
-    file.chmod(0o600)
-    mariadb.query(
-        f"CREATE DATABASE {name}; CREATE USER {name} IDENTIFIED BY '{password}';"
-        f" GRANT {RIGHTS} ON {name}.* TO {name};"
-    )
-    yield Schema(mariadb, name, file)
+    schema = a_schema(mariadb, tmp_path)
+    yield schema
     if not mariadb.daemon.alive:
         mariadb.start()
-    mariadb.query(f"DROP DATABASE {name}; DROP USER {name};")
+    mariadb.query(f"DROP DATABASE {schema.name}; DROP USER {schema.name};")

@@ -86,24 +86,29 @@ def test_a_hold_past_its_deadline_is_released_after_one_try_of_its_update() -> N
 
 def test_a_successor_that_is_put_off_stays_held_until_then() -> None:
     held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(0))
-    waiting = move(Verb.REQUEUE, held, **KILLED, now=at(2), start_delay=15.0)
+    waiting = move(Verb.REQUEUE, held, **UPDATED, now=at(2), start_delay=15.0)
     assert isinstance(waiting, Wait)
     assert waiting.until == at(16)
-    due = move(Verb.REQUEUE, held, **KILLED, now=at(16), start_delay=15.0)
-    assert due == Do(Step.UPDATE)
+    due = move(Verb.REQUEUE, held, **UPDATED, now=at(16), start_delay=15.0)
+    assert due == Do(Step.RELEASE)
+
+
+def test_a_hold_has_its_mark_before_anything_is_waited_for() -> None:
+    held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(0))
+    assert move(Verb.REQUEUE, held, **KILLED, now=at(0), start_delay=15.0) == Do(Step.UPDATE)
 
 
 def test_the_successor_may_not_start_in_the_second_of_the_kill() -> None:
     held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(0))
-    waiting = move(Verb.REQUEUE, held, **KILLED, now=at(0.4))
+    waiting = move(Verb.REQUEUE, held, **UPDATED, now=at(0.4))
     assert isinstance(waiting, Wait)
     assert waiting.until == at(1)
-    assert move(Verb.REQUEUE, held, **KILLED, now=at(1)) == Do(Step.UPDATE)
+    assert move(Verb.REQUEUE, held, **UPDATED, now=at(1)) == Do(Step.RELEASE)
 
 
 def test_a_controller_whose_clock_is_ahead_is_not_waited_for() -> None:
     held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(60))
-    assert move(Verb.REQUEUE, held, **KILLED, now=at(0)) == Do(Step.UPDATE)
+    assert move(Verb.REQUEUE, held, **UPDATED, now=at(0)) == Do(Step.RELEASE)
 
 
 def test_another_job_with_the_id_is_never_touched() -> None:

@@ -1,0 +1,1 @@
+"""Random crashes under random faults, and what became of each."""
