@@ -135,6 +135,9 @@ class Jobs:
             return
         if record.comment != before.comment:
             watched.said.append(("comment_changed", note or record.comment[:500]))
+        if record.restarts < before.restarts:
+            text = f"slurmctld died and shows {record.restarts} restarts after {before.restarts}"
+            watched.said.append(("slurm_forgot", text))
         watched.record = record
 
     async def _follow_attempt(self, watched: Watched, seen: JobInfo, now: datetime) -> None:

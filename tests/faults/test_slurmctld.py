@@ -15,7 +15,7 @@ from ajrd.store.history import JobHistory
 from labcluster.cluster import Lab
 from labdemo.service import PATIENCE
 from tests.faults.labs import CRASHES_WHEN_TOLD, Manners, kill, mend, own_lab, submit_saved
-from tests.faults.moments import OF_A_REQUEUE
+from tests.faults.moments import OF_A_REQUEUE, around
 from tests.service import Service, until
 from tests.slurm.jobs import REQUEUE
 
@@ -80,10 +80,13 @@ def in_full(*values: Any) -> Any:
 # slurmctld dies
 
 IN_CI = ("ran:requeue_hold", "ran:release")
+#: From here on the recovery is over, whatever Slurm remembers of it.
+AFTER = around("closing decision")
 
 
 @pytest.mark.parametrize(
-    "checkpoint", [name if name in IN_CI else in_full(name) for name in OF_A_REQUEUE]
+    "checkpoint",
+    [name if name in IN_CI else in_full(name) for name in OF_A_REQUEUE if name not in AFTER],
 )
 def test_slurmctld_is_killed(make_service: Make, lab: Lab, checkpoint: str) -> None:
     """It forgets what it did in its last seconds: a kill may have to be repeated."""
@@ -97,6 +100,37 @@ def test_slurmctld_is_killed(make_service: Make, lab: Lab, checkpoint: str) -> N
     service.await_event("unknown")
     lab.start_controller()
     recovered_once(service, job_id)
+
+
+@pytest.mark.parametrize("checkpoint", [in_full(AFTER[0]), AFTER[1]])
+def test_slurmctld_forgets_a_successor_that_runs(
+    make_service: Make, lab: Lab, checkpoint: str
+) -> None:
+    """It takes the successor for the attempt before it; nothing is done to it, and that is told."""
+    service = make_service(slurm={"timeout": 2})
+    job_id = submit_saved(lab, service, REQUEUE)
+    service.start(**{STOP_VARIABLE: checkpoint})
+    crash(service)
+    service.await_stop()
+    started_twice(service)
+    kill(lab, "slurmctld")
+    service.wake()
+    service.await_event("unknown")
+    lab.start_controller()
+    service.await_state(job_id, "RUNNING|None|0|")
+
+    def told() -> JobHistory | None:
+        history = service.history(job_id)
+        said = [event.event for event in history.events] if history else []
+        return history if "slurm_forgot" in said else None
+
+    history = until("it to be told", told)
+    assert not history.job.closed
+    assert "UNKNOWN" not in [a.attempt.state for a in history.attempts]
+    decision = history.attempts[0].decision
+    assert decision is not None
+    assert decision.outcome == "successor_started"
+    started_twice(service)
 
 
 @pytest.mark.parametrize("checkpoint", ["commit_after:claiming requeue_hold", "ran:update"])
