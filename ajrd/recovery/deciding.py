@@ -92,10 +92,12 @@ class Deciding:
 
     async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
         """Without the store, Slurm's restart counter is the budget: it can only be stricter."""
+        if not self._jobs.complete:
+            raise StoreUnavailable("what was decided before could never be read")
         job, attempt = watched.record, chapter.attempt
         plan = await self._plan(job, attempt, verdict, attempt.idx, ())
-        if plan.verb is Verb.LEAVE:
-            raise StoreUnavailable("nothing is to be done, which can be written down later")
+        if plan.verb is Verb.LEAVE or (plan.verb is Verb.STOP and chapter.ended):
+            raise StoreUnavailable("nothing is to be done that could not wait")
         record = self._decision(plan, attempt, verdict, [])
         chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
         chapter.decided = True

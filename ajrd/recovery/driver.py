@@ -194,6 +194,9 @@ class Driver:
             now=now,
             hold_deadline=decision.hold_deadline,
             start_delay=decision.start_delay,
+            updated_at=next(
+                (a.finished_at for a in decision.actions if a.step is Step.UPDATE), None
+            ),
             contest=self._contest(decision, mark) if run.notebook else None,
             next_job=following,
         )

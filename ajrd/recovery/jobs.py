@@ -33,7 +33,11 @@ MISSING_LOOKS = 3
 
 
 class Jobs:
-    """Every job that opted in, or tried to: its submission, its attempts, their evidence."""
+    """Every job that opted in, or tried to: its submission, its attempts, their evidence.
+
+    ``complete``: everything that the store knows of the jobs was read once, so what is not known
+    here is new.
+    """
 
     def __init__(
         self, slurm: Slurm, store: Store, logs: Logs, settings: Settings, clock: Clock, name: str
@@ -48,6 +52,7 @@ class Jobs:
         self.by_attempt: dict[int, Watched] = {}
         self.cluster = ""
         self.dependents = Dependents()
+        self.complete = False
         self._leaving: list[Watched] = []
         self._last_temporary = 0
 
@@ -71,6 +76,7 @@ class Jobs:
                 self._leaving.remove(watched)
         if silence is not None:
             raise silence
+        self.complete = True
 
     def _concerns_us(self, seen: JobInfo) -> bool:
         if seen.array_pending:
@@ -278,7 +284,10 @@ class Jobs:
             chapter.notebook = None
 
     async def _number(self, watched: Watched, chapter: Chapter) -> None:
-        """Gives an attempt its row; its logs are then followed under that number."""
+        """Gives an attempt its row; its logs are then followed under that number.
+
+        They are read anew: what the store knows of their files tells where the attempt begins.
+        """
         temporary = chapter.attempt.id
         rows = await self._store.attempts(watched.record.id)
         row = next((row for row in rows if row.idx == chapter.attempt.idx), None)
@@ -291,6 +300,7 @@ class Jobs:
             )
             chapter.unsaved.pop(0)
         chapter.attempt = replace(chapter.attempt, id=row.id, job=watched.record.id)
+        chapter.drained = False
         if self.by_attempt.pop(temporary, None) is not None:
             self.by_attempt[row.id] = watched
         await self._logs.leave(temporary)

@@ -111,8 +111,8 @@ class Situation:
 
     ``settled`` are the steps that need no further try (done, skipped, or failed without harm);
     ``begun`` those whose command may have run. ``job`` None: Slurm knows no such job.
-    ``start_delay`` (s) puts the successor's start off. ``next_job`` is the next of a singleton
-    chain, None if there is none.
+    ``start_delay`` (s) puts the successor's start off; ``updated_at`` is when the update was over.
+    ``next_job`` is the next of a singleton chain, None if there is none.
     """
 
     verb: Verb
@@ -123,15 +123,17 @@ class Situation:
     now: datetime
     hold_deadline: datetime | None = None
     start_delay: float = 0.0
+    updated_at: datetime | None = None
     contest: Contest | None = None
     next_job: JobInfo | None = None
 
 
 _SUSPENDED = Wait("the attempt is suspended")
 
-#: A start that lies further ahead means that the controller's clock differs from ours: Slurm
-#: itself then keeps the job back until it is time.
+#: A start that lies further ahead means that the controller's clock differs from ours: then the
+#: second is counted from the update, which came after the end of the kill.
 CLOCKS_AGREE = timedelta(seconds=3)
+_SECOND = timedelta(seconds=1)
 
 #: The steps that a decision intends, in the order in which they come.
 STEPS: dict[Verb, tuple[Step, ...]] = {
@@ -218,11 +220,18 @@ def _successor_pending(now: Situation, job: JobInfo) -> Move:
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
     if Step.UPDATE not in now.settled and not (late and Step.UPDATE in now.begun):
         return Do(Step.UPDATE)
-    delay = timedelta(seconds=now.start_delay)
-    start = earliest_start(job) + delay
-    if not late and timedelta(0) < start - now.now <= CLOCKS_AGREE + delay:
+    start = _release_at(now, job)
+    if not late and now.now < start:
         return Wait("for the moment from which it may start", start)
     return Do(Step.RELEASE)
+
+
+def _release_at(now: Situation, job: JobInfo) -> datetime:
+    """When the successor may start, by our clock."""
+    start, delay = earliest_start(job), timedelta(seconds=now.start_delay)
+    if start - now.now > CLOCKS_AGREE:
+        start = (now.updated_at or now.now) + _SECOND
+    return start + delay
 
 
 def _stop(now: Situation, job: JobInfo) -> Move:

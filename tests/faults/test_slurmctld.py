@@ -156,7 +156,9 @@ def test_slurmctld_is_away_before_the_crash_and_at_the_start(make_service: Make,
     lab.daemon("slurmctld").end(PATIENCE)
     service.await_event("unknown")
     crash(service)
-    service.await_event("unknown")
+    until(
+        "the crash to be read", lambda: (h := service.history(job_id)) and h.attempts[0].anomalies
+    )
     lab.start_controller()
     recovered_once(service, job_id)
     started_twice(service)

@@ -13,7 +13,7 @@ from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.store.records import DecisionRecord
 from ajrd.store.store import Store
 from tests.unit.recovery_world import GRACE, World
-from tests.unit.samples import at
+from tests.unit.samples import anomaly, at
 
 ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
 TWICE = ONCE.replace("1", "2")
@@ -94,6 +94,7 @@ async def test_everything_is_written_when_the_database_is_back(world: World) -> 
 
 
 async def test_a_job_that_began_while_the_database_was_away_is_protected_too(world: World) -> None:
+    await world.go_on(1)
     world.store.away = True
     job_id = await running(world)
     world.crash(job_id)
@@ -206,3 +207,32 @@ async def test_a_restart_counter_spends_the_budget_while_nobody_can_be_asked(
     await world.go_on(GRACE + 20)
     assert world.slurm.requeued == []
     assert world.slurm.cancelled == [(job_id, 2)]
+
+
+async def test_who_never_read_what_was_decided_does_not_decide_without_it(world: World) -> None:
+    job_id = await running(world)
+    world.crash(job_id)
+    world.kill()
+    world.start()
+    world.store.away = True
+    await world.go_on(GRACE + 20)
+    assert world.slurm.requeued == []
+    world.store.away = False
+    await world.go_on(8)
+    assert world.slurm.requeued == [(job_id, 0)]
+
+
+async def test_an_ended_attempt_that_would_be_stopped_waits_for_the_store_and_its_logs(
+    world: World,
+) -> None:
+    """What its logs say may not be readable yet: the store knows where they begin."""
+    world.store.away = True
+    await world.go_on(1)
+    job_id = world.slurm.submit(comment=ONCE)
+    await world.go_on(2)
+    world.slurm.finish(job_id, JobState.FAILED, exit_code=1)
+    await world.go_on(GRACE + 20)
+    world.lines[job_id, 0] = [anomaly(0, f"{job_id}.log")]
+    world.store.away = False
+    await world.go_on(8)
+    assert world.slurm.requeued == [(job_id, 0)]

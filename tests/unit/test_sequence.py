@@ -106,9 +106,12 @@ def test_the_successor_may_not_start_in_the_second_of_the_kill() -> None:
     assert move(Verb.REQUEUE, held, **UPDATED, now=at(1)) == Do(Step.RELEASE)
 
 
-def test_a_controller_whose_clock_is_ahead_is_not_waited_for() -> None:
+def test_a_controller_whose_clock_is_ahead_is_waited_for_by_our_own() -> None:
     held = job(restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD, submit_time=at(60))
-    assert move(Verb.REQUEUE, held, **UPDATED, now=at(0)) == Do(Step.RELEASE)
+    early = move(Verb.REQUEUE, held, **UPDATED, now=at(0.4), updated_at=at(0.2))
+    assert isinstance(early, Wait)
+    assert early.until == at(1.2)
+    assert move(Verb.REQUEUE, held, **UPDATED, now=at(1.2), updated_at=at(0.2)) == Do(Step.RELEASE)
 
 
 def test_another_job_with_the_id_is_never_touched() -> None:
