@@ -277,7 +277,7 @@ class LokiSection(_Section):
     def _are_selectors(cls, selectors: tuple[str, ...]) -> tuple[str, ...]:
         for selector in selectors:
             if not (selector.startswith("{") and selector.rstrip().endswith("}")):
-                raise ValueError(f"{selector!r} is not a selector like {{job=\"slurm\"}}")
+                raise ValueError(f'{selector!r} is not a selector like {{job="slurm"}}')
         return selectors
 
     @field_validator("file_pattern", "line_pattern")

@@ -9,6 +9,7 @@ and holds none back that a rule speaks of.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import json
 import re
@@ -141,19 +142,26 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def queries(selector: str, alternatives: Sequence[str], longest: int) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def queries(selector: str, alternatives: tuple[str, ...], longest: int) -> tuple[str, ...]:
     """The selection in as many queries as it takes for none to be over ``longest`` characters.
 
     One alternative that is longer has a query of its own. No alternatives are no queries.
     """
-    shards: list[str] = []
-    shard: list[str] = []
-    for alternative in alternatives:
-        if shard and len(_query(selector, [*shard, alternative])) > longest:
-            shards.append(_query(selector, shard))
-            shard = []
-        shard.append(alternative)
-    return [*shards, _query(selector, shard)] if shard else shards
+    shards: list[list[str]] = []
+    size = longest
+    for alternative in map(_unquotable, alternatives):
+        size += len(alternative) + 1
+        if size > longest:
+            shards.append([])
+            size = len(_query(selector, [alternative]))
+        shards[-1].append(alternative)
+    return tuple(_query(selector, shard) for shard in shards)
+
+
+def _unquotable(alternative: str) -> str:
+    """Without backquotes, so that it can stand between them."""
+    return alternative.replace(r"\`", "`").replace("`", r"\x60")
 
 
 def _query(selector: str, alternatives: Sequence[str]) -> str:

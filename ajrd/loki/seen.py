@@ -24,6 +24,10 @@ class Seen:
         if len(self._known) > self.most:
             del self._known[next(iter(self._known))]
 
+    def discard(self, attempt: int, name: bytes) -> None:
+        """It has to be judged again."""
+        self._known.pop((attempt, name), None)
+
     def forget(self, attempt: int) -> None:
         """The attempt is of no interest any more, or will be looked at anew."""
         self._known = {key: None for key in self._known if key[0] != attempt}

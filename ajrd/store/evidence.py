@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.model import Anomaly
@@ -71,7 +71,7 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-async def _alike(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> Sequence[Row[Any]]:
+async def _alike(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> Sequence[Any]:
     """What the attempt has by the same rule with the same text, the first first."""
     finding, c = anomaly.finding, anomalies.c
     same = (c.attempt == attempt) & (c.rule == finding.rule) & (c.text == finding.text)
