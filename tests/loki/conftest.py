@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from ajrd.store.store import Store
 from tests.loki.double import Double
-from tests.loki.shipping import Shipper
-
-
-@dataclass(frozen=True)
-class Place:
-    """A Loki, and a name that makes what one test ships its own."""
-
-    url: str
-    name: str = field(default_factory=lambda: f"t{secrets.token_hex(6)}")
-
-    @property
-    def selector(self) -> str:
-        """The streams of this test."""
-        return f'{{job="{self.name}"}}'
-
-    def labels(self, **more: str) -> dict[str, str]:
-        """Those of a stream of this test."""
-        return {"job": self.name, **more}
-
-    @property
-    def shipper(self) -> Shipper:
-        """Ships to it."""
-        return Shipper(self.url)
+from tests.loki.place import Place
+from tests.loki.world import World, now
 
 
 @pytest.fixture
@@ -48,3 +27,11 @@ def loki(request: pytest.FixtureRequest) -> Place:
     """A Loki of either kind."""
     url = os.environ.get("AJRD_TEST_LOKI_URL")
     return Place(url or request.getfixturevalue("double").url)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """An empty store."""
+    store = await Store.open(f"sqlite:///{tmp_path}/ajrd.sqlite", now())
+    yield World(store)
+    await store.close()

@@ -16,6 +16,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -85,15 +86,39 @@ def _any_test(name: str, operator: str, wanted: str) -> Test:
     return lambda entry: fits((entry.labels | entry.metadata).get(name, ""))
 
 
-def _line_test(operator: str, wanted: str) -> Test:
-    if operator in ("|=", "!="):
-        return lambda entry: (wanted in entry.line) == (operator == "|=")
-    regex = _regex(wanted)
-    return lambda entry: (regex.search(entry.line) is not None) == (operator == "|~")
+class LineTest:
+    """A line filter. It remembers lines, and looks at many of them at once."""
+
+    def __init__(self, operator: str, wanted: str) -> None:
+        self._positive = operator in ("|=", "|~")
+        plain = re2.escape(wanted) if operator in ("|=", "!=") else wanted
+        self._search = _regex(plain).search
+        self._by_blocks = plain.startswith("(?i)")
+        self._seen: dict[str, bool] = {}
+
+    def __call__(self, entry: Stored) -> bool:
+        if entry.line not in self._seen:
+            self._seen[entry.line] = self._search(entry.line) is not None
+        return self._seen[entry.line] == self._positive
+
+    def look(self, entries: list[Stored]) -> None:
+        """Most lines are none of those that ajrd looks for: halves without any need no more."""
+        if self._by_blocks:
+            self._halve([e.line for e in entries if e.line not in self._seen])
+
+    def _halve(self, lines: list[str]) -> None:
+        if len(lines) < 8:
+            return
+        if self._search("\n".join(lines)) is None:
+            self._seen.update(dict.fromkeys(lines, False))
+            return
+        self._halve(lines[: len(lines) // 2])
+        self._halve(lines[len(lines) // 2 :])
 
 
+@lru_cache(maxsize=64)
 def parse(query: str) -> list[Test]:
-    """The tests that an entry must pass; the selector's first."""
+    """The tests that an entry must pass, the selector's first; they remember lines."""
     if len(query) >= 131072:
         raise ParseError(f"input size too long ({len(query)} > 131072)")
     if not query.startswith("{"):
@@ -112,7 +137,7 @@ def parse(query: str) -> list[Test]:
             raise ParseError(f"parse error at line 1, col {place + 1}: syntax error")
         line_filter, name, operator, text = stage.groups()
         wanted = _unquoted(text)
-        test = _line_test(line_filter, wanted) if line_filter else None
+        test = LineTest(line_filter, wanted) if line_filter else None
         tests.append(test or _any_test(name, operator, wanted))
         place = stage.end()
     return tests
@@ -161,8 +186,9 @@ class Tenant:
             wrong = _refusal(entry, stream, now) or wrong
             if not _refusal(entry, stream, now) and self._insert(stream, entry):
                 taken.append(entry)
-        for entry in taken:
-            for tail in self.tails:
+        for tail in self.tails:
+            _look(tail.tests, taken)
+            for entry in taken:
                 tail.offer(entry)
         return wrong
 
@@ -185,7 +211,14 @@ class Tenant:
             last = bisect.bisect_left(stream, end, key=lambda each: each.ns)
             if first < last and _fits_stream(tests, stream[first]):
                 part = stream[first:last]
+                _look(tests, part)
                 yield from (entry for entry in part if all(test(entry) for test in tests[1:]))
+
+
+def _look(tests: list[Test], entries: list[Stored]) -> None:
+    for test in tests:
+        if isinstance(test, LineTest):
+            test.look(entries)
 
 
 def _fits_stream(tests: list[Test], entry: Stored) -> bool:

@@ -14,7 +14,7 @@ from ajrd.loki.client import Access, Frame, Loki
 from ajrd.loki.entries import Entry, Reader
 from ajrd.loki.health import Health
 from ajrd.loki.sweep import Pages
-from tests.loki.conftest import Place
+from tests.loki.place import Place
 from tests.loki.shipping import numbered
 
 SECOND = 10**9
