@@ -52,7 +52,23 @@ class Stored:
     labels: Labels
 
 
-Test = Callable[[Stored], bool]
+Stage = Callable[[list[Stored]], list[Stored]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What LogQL asks for: which streams, and which of their entries."""
+
+    matchers: list[Callable[[Labels], bool]]
+    stages: list[Stage]
+
+    def select(self, labels: Labels, entries: list[Stored]) -> list[Stored]:
+        """Those of one stream that it asks for."""
+        if not all(fits(labels) for fits in self.matchers):
+            return []
+        for stage in self.stages:
+            entries = stage(entries)
+        return entries
 
 
 def _unquoted(text: str) -> str:
@@ -76,18 +92,18 @@ def _compare(operator: str, wanted: str) -> Callable[[str], bool]:
     return lambda value: (regex.search(value) is not None) == (operator == "=~")
 
 
-def _label_test(name: str, operator: str, wanted: str) -> Test:
+def _matcher(name: str, operator: str, wanted: str) -> Callable[[Labels], bool]:
     fits = _compare(operator, wanted)
-    return lambda entry: fits(entry.labels.get(name, ""))
+    return lambda labels: fits(labels.get(name, ""))
 
 
-def _any_test(name: str, operator: str, wanted: str) -> Test:
-    fits = _compare(operator, wanted)
-    return lambda entry: fits((entry.labels | entry.metadata).get(name, ""))
+def _label_filter(name: str, operator: str, wanted: str) -> Stage:
+    fits = _matcher(name, operator, wanted)
+    return lambda entries: [e for e in entries if fits(e.labels | e.metadata)]
 
 
-class LineTest:
-    """A line filter. It remembers lines, and looks at many of them at once."""
+class LineFilter:
+    """It remembers lines, and looks at many of them at once."""
 
     def __init__(self, operator: str, wanted: str) -> None:
         self._positive = operator in ("|=", "|~")
@@ -96,59 +112,57 @@ class LineTest:
         self._by_blocks = plain.startswith("(?i)")
         self._seen: dict[str, bool] = {}
 
-    def __call__(self, entry: Stored) -> bool:
-        if entry.line not in self._seen:
-            self._seen[entry.line] = self._search(entry.line) is not None
-        return self._seen[entry.line] == self._positive
+    def __call__(self, entries: list[Stored]) -> list[Stored]:
+        self._look([entry.line for entry in entries if entry.line not in self._seen])
+        return [entry for entry in entries if self._seen[entry.line] == self._positive]
 
-    def look(self, entries: list[Stored]) -> None:
+    def _look(self, lines: list[str]) -> None:
         """Most lines are none of those that ajrd looks for: halves without any need no more."""
-        if self._by_blocks:
-            self._halve([e.line for e in entries if e.line not in self._seen])
-
-    def _halve(self, lines: list[str]) -> None:
-        if len(lines) < 8:
-            return
-        if self._search("\n".join(lines)) is None:
+        if self._by_blocks and self._search("\n".join(lines)) is None:
             self._seen.update(dict.fromkeys(lines, False))
-            return
-        self._halve(lines[: len(lines) // 2])
-        self._halve(lines[len(lines) // 2 :])
+        elif self._by_blocks and len(lines) > 8:
+            self._look(lines[: len(lines) // 2])
+            self._look(lines[len(lines) // 2 :])
+        else:
+            self._seen.update((line, self._search(line) is not None) for line in lines)
 
 
 @lru_cache(maxsize=64)
-def parse(query: str) -> list[Test]:
-    """The tests that an entry must pass, the selector's first; they remember lines."""
-    if len(query) >= 131072:
-        raise ParseError(f"input size too long ({len(query)} > 131072)")
-    if not query.startswith("{"):
+def parse(text: str) -> Query:
+    """Understands as much of LogQL as ajrd speaks."""
+    if len(text) >= 131072:
+        raise ParseError(f"input size too long ({len(text)} > 131072)")
+    if not text.startswith("{"):
         raise ParseError("parse error at line 1, col 1: syntax error: unexpected IDENTIFIER")
-    tests: list[Test] = []
+    query = Query([], [])
     place, more = 1, ","
     while more == ",":
-        found = _MATCHER.match(query, place)
+        found = _MATCHER.match(text, place)
         if found is None:
             raise ParseError(f"parse error at line 1, col {place + 1}: syntax error")
-        tests.append(_label_test(found[1], found[2], _unquoted(found[3])))
+        query.matchers.append(_matcher(found[1], found[2], _unquoted(found[3])))
         place, more = found.end(), found[4]
-    while query[place:].strip():
-        stage = _STAGE.match(query, place)
+    while text[place:].strip():
+        stage = _STAGE.match(text, place)
         if stage is None:
             raise ParseError(f"parse error at line 1, col {place + 1}: syntax error")
-        line_filter, name, operator, text = stage.groups()
-        wanted = _unquoted(text)
-        test = LineTest(line_filter, wanted) if line_filter else None
-        tests.append(test or _any_test(name, operator, wanted))
+        line_filter, name, operator, quoted = stage.groups()
+        wanted = _unquoted(quoted)
+        if line_filter:
+            query.stages.append(LineFilter(line_filter, wanted))
+        else:
+            query.stages.append(_label_filter(name, operator, wanted))
         place = stage.end()
-    return tests
+    return query
 
 
 @dataclass(eq=False)
 class Tail:
     """One open tail; ``window`` is the second in which ``sent`` entries were delivered."""
 
-    tests: list[Test]
+    query: Query
     categorized: bool
+    transport: asyncio.BaseTransport | None
     waiting: deque[Stored] = field(default_factory=deque)
     dropped: list[Stored] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -156,9 +170,7 @@ class Tail:
     sent: int = 0
 
     def offer(self, entry: Stored) -> None:
-        """Delivers it, or does not."""
-        if not all(test(entry) for test in self.tests):
-            return
+        """Delivers it, or, when it is too much, does not."""
         now = time.monotonic()
         if now - self.window > 1:
             self.window, self.sent = now, 0
@@ -187,8 +199,7 @@ class Tenant:
             if not _refusal(entry, stream, now) and self._insert(stream, entry):
                 taken.append(entry)
         for tail in self.tails:
-            _look(tail.tests, taken)
-            for entry in taken:
+            for entry in tail.query.select(labels, taken):
                 tail.offer(entry)
         return wrong
 
@@ -204,25 +215,13 @@ class Tenant:
         stream.insert(place, entry)
         return True
 
-    def select(self, tests: list[Test], start: int, end: int) -> Iterator[Stored]:
+    def select(self, query: Query, start: int, end: int) -> Iterator[Stored]:
         """The entries from ``start`` on and before ``end``."""
         for stream in list(self.streams.values()):
             first = bisect.bisect_left(stream, start, key=lambda each: each.ns)
             last = bisect.bisect_left(stream, end, key=lambda each: each.ns)
-            if first < last and _fits_stream(tests, stream[first]):
-                part = stream[first:last]
-                _look(tests, part)
-                yield from (entry for entry in part if all(test(entry) for test in tests[1:]))
-
-
-def _look(tests: list[Test], entries: list[Stored]) -> None:
-    for test in tests:
-        if isinstance(test, LineTest):
-            test.look(entries)
-
-
-def _fits_stream(tests: list[Test], entry: Stored) -> bool:
-    return tests[0](entry)
+            if first < last:
+                yield from query.select(stream[first].labels, stream[first:last])
 
 
 def _level(line: str) -> Labels:
@@ -317,8 +316,9 @@ class Double:
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
 
     async def _stop(self) -> None:
-        for tenant in self._tenants.values():
-            tenant.tails.clear()
+        for tail in [tail for tenant in self._tenants.values() for tail in tenant.tails]:
+            if isinstance(tail.transport, asyncio.WriteTransport):
+                tail.transport.abort()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -371,10 +371,10 @@ class Double:
             text = "max entries limit per query exceeded, limit > max_entries_limit_per_query"
             return web.Response(status=400, text=f"{text} ({limit} > {self.limit})")
         try:
-            tests = parse(values["query"])
+            query = parse(values["query"])
         except ParseError as error:
             return web.Response(status=400, text=str(error))
-        entries = list(self._of(request).select(tests, start, end))
+        entries = list(self._of(request).select(query, start, end))
         forward = values.get("direction") == "forward"
         entries.sort(key=lambda entry: entry.ns, reverse=not forward)
         categorized = _categorized(request)
@@ -393,14 +393,14 @@ class Double:
         if len(tenant.tails) >= TAILS:
             return web.Response(status=400, text="max concurrent tail requests limit exceeded")
         try:
-            tests = parse(request.query["query"])
+            query = parse(request.query["query"])
         except ParseError as error:
             return web.Response(status=400, text=str(error))
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        tail = Tail(tests, _categorized(request))
+        tail = Tail(query, _categorized(request), request.transport)
         start = int(request.query.get("start", time.time_ns()))
-        history = sorted(tenant.select(tests, start, 1 << 62), key=lambda entry: entry.ns)
+        history = sorted(tenant.select(query, start, 1 << 62), key=lambda entry: entry.ns)
         tenant.tails.append(tail)
         reading = asyncio.create_task(_until_closed(socket))
         try:

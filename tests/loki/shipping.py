@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import time
@@ -19,6 +20,15 @@ class Shipper:
 
     url: str
     tenant: str = ""
+
+    async def ship(
+        self,
+        labels: dict[str, str],
+        values: Iterable[Value],
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        """As :meth:`push`, while other tasks go on."""
+        await asyncio.to_thread(self.push, labels, values, metadata, at_once=20_000)
 
     def push(
         self,

@@ -38,7 +38,7 @@ async def eventually(client: Loki, loki: Place, start: int, count: int) -> list[
 
 async def test_a_stretch_begins_with_its_start_and_ends_before_its_end(loki: Place) -> None:
     now = time.time_ns()
-    loki.shipper.push(loki.labels(), numbered(["a", "b", "c"], now))
+    await loki.shipper.ship(loki.labels(), numbered(["a", "b", "c"], now))
     async with opened(loki) as client:
         await eventually(client, loki, now, 3)
         found = await client.query(loki.selector, now, now + 2, 10)
@@ -48,7 +48,7 @@ async def test_a_stretch_begins_with_its_start_and_ends_before_its_end(loki: Pla
 
 async def test_backwards_the_newest_come_first(loki: Place) -> None:
     now = time.time_ns()
-    loki.shipper.push(loki.labels(), numbered(["a", "b", "c"], now))
+    await loki.shipper.ship(loki.labels(), numbered(["a", "b", "c"], now))
     async with opened(loki) as client:
         await eventually(client, loki, now, 3)
         found = await client.query(loki.selector, now, now + 9, 2, forward=False)
@@ -74,7 +74,7 @@ async def test_structured_metadata_stands_beside_a_line_of_a_query_and_of_a_tail
     async with opened(loki) as client:
         async with client.tail(loki.selector, now) as frames:
             metadata = {"job_id": "7", "trace": "x"}
-            loki.shipper.push(loki.labels(), numbered(["a"], now), metadata)
+            await loki.shipper.ship(loki.labels(), numbered(["a"], now), metadata)
             tailed = await first_entry(frames)
         queried = (await eventually(client, loki, now, 1))[0]
     assert tailed == queried
@@ -93,8 +93,8 @@ async def first_entry(frames: AsyncIterator[Frame]) -> Entry:
 
 async def test_a_name_in_the_metadata_narrows_a_query(loki: Place) -> None:
     now = time.time_ns()
-    loki.shipper.push(loki.labels(), numbered(["a"], now), {"job_id": "7"})
-    loki.shipper.push(loki.labels(), numbered(["b"], now + 1), {"job_id": "8"})
+    await loki.shipper.ship(loki.labels(), numbered(["a"], now), {"job_id": "7"})
+    await loki.shipper.ship(loki.labels(), numbered(["b"], now + 1), {"job_id": "8"})
     async with opened(loki) as client:
         await eventually(client, loki, now, 2)
         found = await client.query(f"{loki.selector} | job_id=`8`", now, now + 9, 10)
@@ -106,20 +106,20 @@ async def test_groups_of_equal_time_larger_than_a_page_are_read_whole(
     loki: Place, streams: int
 ) -> None:
     now = time.time_ns() - 5 * SECOND
-    lines = [f"line {number}" for number in range(700)]
+    lines = [f"line {number}" for number in range(300)]
     for stream in range(streams):
         own = [f"{stream} {line}" for line in lines]
-        loki.shipper.push(loki.labels(n=str(stream)), [(now, line) for line in own])
-    loki.shipper.push(loki.labels(), numbered(["before", "after"], now - 1, 2))
+        await loki.shipper.ship(loki.labels(n=str(stream)), [(now, line) for line in own])
+    await loki.shipper.ship(loki.labels(), numbered(["before", "after"], now - 1, 2))
     async with opened(loki) as client:
-        await eventually(client, loki, now - 1, min(700 * streams + 2, 5000))
+        await eventually(client, loki, now - 1, min(300 * streams + 2, 5000))
         pages = Pages(client, 100, SECOND, SECOND)
         found = [
             entry.line
             async for page in pages.read(loki.selector, now - SECOND, now + SECOND)
             for entry in page
         ]
-    assert len(set(found)) == 700 * streams + 2
+    assert len(set(found)) == 300 * streams + 2
     assert client.health.unsplit == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,7 @@ async def test_every_crash_line_of_a_burst_is_kept_once(
     async with watching(world, loki, job, **changes) as watch:
         if how != "sweep":
             await until(lambda: watch.health[0].tails > 0)
-        loki.shipper.push(loki.labels(job_id="7"), burst(time.time_ns()), at_once=20_000)
+        await loki.shipper.ship(loki.labels(job_id="7"), burst(time.time_ns()))
         found = await world.kept(job.attempt.id, CRASHES)
         assert await watch.drain(job.attempt.id, 20)
     found = await world.store.anomalies(job.attempt.id)
@@ -56,11 +57,11 @@ async def test_a_burst_across_a_restart_of_loki_is_kept_once(world: World, doubl
     values = burst(time.time_ns())
     async with watching(world, place, job) as watch:
         await until(lambda: watch.health[0].tails > 0)
-        place.shipper.push(place.labels(job_id="7"), values[: LINES // 2], at_once=20_000)
-        double.stop()
+        await place.shipper.ship(place.labels(job_id="7"), values[: LINES // 2])
+        await asyncio.to_thread(double.stop)
         await until(lambda: watch.health[0].state is State.AWAY)
-        double.start()
-        place.shipper.push(place.labels(job_id="7"), values[LINES // 2 :], at_once=20_000)
+        await asyncio.to_thread(double.start)
+        await place.shipper.ship(place.labels(job_id="7"), values[LINES // 2 :])
         await world.kept(job.attempt.id, CRASHES)
         assert await watch.drain(job.attempt.id, 20)
     assert len(await world.store.anomalies(job.attempt.id)) == CRASHES
@@ -72,9 +73,9 @@ async def test_a_burst_across_a_restart_of_the_watch_is_kept_once(
     job = await world.job()
     values = burst(time.time_ns())
     async with watching(world, loki, job):
-        loki.shipper.push(loki.labels(job_id="7"), values[: LINES // 2], at_once=20_000)
+        await loki.shipper.ship(loki.labels(job_id="7"), values[: LINES // 2])
         await world.kept(job.attempt.id, 3)
-    loki.shipper.push(loki.labels(job_id="7"), values[LINES // 2 :], at_once=20_000)
+    await loki.shipper.ship(loki.labels(job_id="7"), values[LINES // 2 :])
     async with watching(world, loki, job) as watch:
         await world.kept(job.attempt.id, CRASHES)
         assert await watch.drain(job.attempt.id, 20)
@@ -87,7 +88,7 @@ async def test_a_line_tells_its_place_and_what_stands_around_it(world: World, lo
     lines = ["one", "two", CRASH.format(3), "three", "four"]
     async with watching(world, loki, job):
         labels = loki.labels(job_id="7", filename="/w/out.log", node="n1")
-        loki.shipper.push(labels, numbered(lines, start, 1000))
+        await loki.shipper.ship(labels, numbered(lines, start, 1000))
         anomaly = (await world.kept(job.attempt.id, 1))[0].anomaly
     assert anomaly.source == "loki:n1:/w/out.log"
     assert anomaly.finding.offset == start + 2000
@@ -101,7 +102,7 @@ async def test_progress_is_told_with_its_place_behind_the_line(world: World, lok
     start = time.time_ns()
     async with watching(world, loki, job):
         lines = [CRASH.format(0), STEP.format(17)]
-        loki.shipper.push(loki.labels(job_id="7"), numbered(lines, start))
+        await loki.shipper.ship(loki.labels(job_id="7"), numbered(lines, start))
         await until(lambda: world.heard.pulses and world.heard.anomalies)
         await until(lambda: world.heard.pulses[-1][1].offset == start + 1)
     anomaly, pulse = world.heard.anomalies[0][1], world.heard.pulses[-1][1]
@@ -116,7 +117,7 @@ async def test_a_late_line_is_found_within_the_overlap(world: World, loki: Place
     async with watching(world, loki, job, tail=False) as watch:
         assert await watch.drain(job.attempt.id, 20)
         stream = loki.labels(job_id="7")
-        loki.shipper.push(stream, [(time.time_ns() - 20 * SECOND, CRASH.format(1))])
+        await loki.shipper.ship(stream, [(time.time_ns() - 20 * SECOND, CRASH.format(1))])
         assert len(await world.kept(job.attempt.id, 1)) == 1
 
 
@@ -125,7 +126,7 @@ async def test_an_attempt_that_ran_before_it_was_known_is_read_from_its_start(
 ) -> None:
     other, job = await world.job("8"), await world.job("7", age=600)
     stream = loki.labels(job_id="7")
-    loki.shipper.push(stream, [(time.time_ns() - 500 * SECOND, CRASH.format(1))])
+    await loki.shipper.ship(stream, [(time.time_ns() - 500 * SECOND, CRASH.format(1))])
     async with watching(world, loki, other, tail=False, overlap=1, late=1) as watch:
         assert await watch.drain(other.attempt.id, 20)
         await job.attend(watch)
@@ -135,8 +136,8 @@ async def test_an_attempt_that_ran_before_it_was_known_is_read_from_its_start(
 async def test_lines_of_nobody_are_counted_and_dropped(world: World, loki: Place) -> None:
     job = await world.job()
     async with watching(world, loki, job, tail=False) as watch:
-        loki.shipper.push(loki.labels(job_id="8"), [(time.time_ns(), CRASH.format(8))])
-        loki.shipper.push(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(7))])
+        await loki.shipper.ship(loki.labels(job_id="8"), [(time.time_ns(), CRASH.format(8))])
+        await loki.shipper.ship(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(7))])
         await world.kept(job.attempt.id, 1)
         assert watch.health[0].unmanaged > 0
     assert [each.anomaly.finding.text for each in await world.store.anomalies(job.attempt.id)] == [
@@ -148,11 +149,11 @@ async def test_each_attempt_gets_the_lines_of_its_own_time(world: World, loki: P
     first = await world.job()
     stream = loki.labels(job_id="7")
     async with watching(world, loki, first, tail=False) as watch:
-        loki.shipper.push(stream, [(time.time_ns(), CRASH.format(0))])
+        await loki.shipper.ship(stream, [(time.time_ns(), CRASH.format(0))])
         await world.kept(first.attempt.id, 1)
     second = await first.restart()
     async with watching(world, loki, second) as watch:
-        loki.shipper.push(stream, [(time.time_ns(), CRASH.format(1))])
+        await loki.shipper.ship(stream, [(time.time_ns(), CRASH.format(1))])
         found = await world.kept(second.attempt.id, 1)
         await watch.drain(second.attempt.id, 20)
     assert [each.anomaly.finding.text for each in found] == [CRASH.format(1)]
@@ -164,7 +165,7 @@ async def test_a_line_after_the_last_look_waits_for_the_next(world: World, loki:
     async with watching(world, loki, tail=False) as watch:
         await job.attend(watch)
         ahead = time.time_ns() + 5 * SECOND
-        loki.shipper.push(loki.labels(job_id="7"), [(ahead, CRASH.format(1))])
+        await loki.shipper.ship(loki.labels(job_id="7"), [(ahead, CRASH.format(1))])
         await until(lambda: watch.health[0].early > 0)
         assert await world.store.anomalies(job.attempt.id) == []
         second = await job.restart()
@@ -184,7 +185,7 @@ async def test_a_node_s_own_log_speaks_of_the_attempts_on_it(world: World, loki:
         stamp = time.time_ns()
         for node in ("n2.example.org", "n3"):
             labels = {"job": f"{loki.name}k", "host": node}
-            loki.shipper.push(labels, [(stamp, xid), (stamp + 1, oom)])
+            await loki.shipper.ship(labels, [(stamp, xid), (stamp + 1, oom)])
         await world.kept(job.attempt.id, 1)
         await watch.drain(job.attempt.id, 20)
     found = await world.store.anomalies(job.attempt.id)
@@ -206,7 +207,7 @@ async def test_without_the_store_reading_goes_on_and_nothing_is_lost(
         await watch.drain(job.attempt.id, 20)
         with monkeypatch.context() as broken:
             broken.setattr(world.store, "record_sweep", away)
-            loki.shipper.push(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(1))])
+            await loki.shipper.ship(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(1))])
             await until(lambda: world.heard.anomalies)
         assert len(await world.kept(job.attempt.id, 1)) == 1
 
@@ -230,6 +231,6 @@ async def test_an_ended_job_is_read_to_its_end(world: World, loki: Place) -> Non
     async with watching(world, loki, tail=False, interval=3600) as watch:
         await job.attend(watch)
         await until(lambda: watch.health[0].state is State.WELL)
-        loki.shipper.push(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(1))])
+        await loki.shipper.ship(loki.labels(job_id="7"), [(time.time_ns(), CRASH.format(1))])
         assert await watch.drain(job.attempt.id, 20)
         assert len(await world.store.anomalies(job.attempt.id)) == 1
