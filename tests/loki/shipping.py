@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,3 +70,39 @@ class Shipper:
 def numbered(lines: Sequence[str], start: int, step: int = 1) -> list[Value]:
     """Lines with times from ``start`` on, ns."""
     return [(start + number * step, line) for number, line in enumerate(lines)]
+
+
+class FileShipper:
+    """Reads the log files of a folder as an agent on a node would, and ships their lines."""
+
+    def __init__(self, shipper: Shipper, folder: Path) -> None:
+        self._shipper = shipper
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> FileShipper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            for path in [*self._folder.glob("*.log"), *self._folder.glob("slurm-*.out")]:
+                if path.name != "ajrd.log":
+                    self._ship_new(path)
+
+    def _ship_new(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._read.get(path, 0))
+            block = file.read()
+        complete = block[: block.rfind(b"\n") + 1]
+        self._read[path] = self._read.get(path, 0) + len(complete)
+        lines = complete.decode("utf-8", "replace").splitlines()
+        if lines:
+            labels = {"job": "slurm", "filename": str(path)}
+            self._shipper.push(labels, numbered(lines, time.time_ns()))
