@@ -11,6 +11,7 @@ import base64
 import bisect
 import json
 import re
+import ssl
 import threading
 import time
 from collections import defaultdict, deque
@@ -267,6 +268,7 @@ class Double:
         self.secret = ""
         self.must_name_tenant = False
         self.prefix = ""
+        self.tls: ssl.SSLContext | None = None
         self.refusals: deque[tuple[int, str, Mapping[str, str]]] = deque()
         self.refuse_tails = False
         self.queries: list[dict[str, str]] = []
@@ -282,7 +284,7 @@ class Double:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}{self.prefix}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{self.prefix}"
 
     def start(self) -> None:
         """Also again, with what it has kept."""
@@ -313,7 +315,9 @@ class Double:
         app.router.add_post(f"{api}/push", self._push)
         self._runner = web.AppRunner(app, shutdown_timeout=0.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        await web.TCPSite(
+            self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls
+        ).start()
 
     async def _stop(self) -> None:
         for tail in [tail for tenant in self._tenants.values() for tail in tenant.tails]:
