@@ -39,6 +39,8 @@ log = structlog.get_logger("ajrd")
 
 #: Names a checkpoint at which a fault test wants the service to die, as `kill -9` would do it.
 FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
+#: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
+STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: Sections that are taken up at a start alone.
 _FIXED = ("slurm", "database", "logs", "loki")
 #: How often configuration and rules are looked at, milliseconds.
@@ -63,6 +65,7 @@ class Service:
         self._seen = _stamp(path, config.rules_dirs)
         self._stop = asyncio.Event()
         self._clock = SteadyClock()
+        self._checkpoint = _checkpoint()
         self._judgement: Judgement
         self._recovery: Recovery | None = None
 
@@ -75,7 +78,8 @@ class Service:
             if embedded is not None:
                 stack.enter_context(_only_one(embedded))
             self._judgement = Judgement(config.rules_dirs)
-            store = await Store.open(config.database.address(), self._clock())
+            address = config.database.address()
+            store = await Store.open(address, self._clock(), self._checkpoint)
             stack.push_async_callback(store.close)
             slurm = await connect(
                 conf=config.slurm.conf,
@@ -114,12 +118,13 @@ class Service:
     async def _turns(self, leadership: Leadership, store: Store, slurm: Slurm, alone: bool) -> None:
         """Waits for the lease, leads until it is lost, and waits again."""
         try:
+            leads = await leadership.attempt(steal=alone)
+            self._say_started("leader" if leads else "standby")
             while True:
-                leads = await leadership.acquire(steal=alone)
-                self._say_started("leader" if leads else "standby")
                 if not leads:
                     await leadership.wait()
                 await self._lead(leadership, store, slurm)
+                leads = False
         finally:
             await leadership.release()
 
@@ -132,7 +137,14 @@ class Service:
         logs = ManyLogs(self._watches(store, slurm))
         settings = recovery_settings(self._config)
         recovery = self._recovery = Recovery(
-            slurm, store, logs, self._judgement, settings, self._clock, leadership, _checkpoint()
+            slurm,
+            store,
+            logs,
+            self._judgement,
+            settings,
+            self._clock,
+            leadership,
+            self._checkpoint,
         )
         logs.tell(recovery.learn, recovery.hear)
         try:
@@ -236,17 +248,19 @@ class _only_one:  # noqa: N801 -- used as a context manager, reads as a verb
 
 
 def _checkpoint() -> Callable[[str], None]:
-    """In fault tests a checkpoint kills the process on the spot; otherwise it is nothing."""
-    wanted = os.environ.get(FAULT_VARIABLE)
+    """In fault tests a checkpoint ends or freezes the process; otherwise it is nothing."""
+    faults = {FAULT_VARIABLE: signal.SIGKILL, STOP_VARIABLE: signal.SIGSTOP}
+    said = [(os.environ.get(variable, ""), fault) for variable, fault in faults.items()]
+    wanted = {name: fault for names, fault in said for name in names.split(",") if name}
     if not wanted:
         return no_checkpoint
 
-    def die_at(name: str) -> None:
-        if name == wanted:
+    def obey(name: str) -> None:
+        if name in wanted:
             sys.stderr.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), wanted.pop(name))
 
-    return die_at
+    return obey
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -13,6 +13,7 @@ import pytest
 
 from labcluster.cluster import Lab
 
+pytest.register_assert_rewrite("tests.faults.proof")
 pytest_plugins = ["tests.service_fixtures", "tests.database.server"]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,16 +32,63 @@ def until(what: str, condition: Callable[[], T | bool | None], patience: float =
 class Service(labdemo.service.Service):
     """A service in ``folder`` that is quick to act, and the hands of users and administrators."""
 
-    def __init__(self, cluster: Cluster, folder: Path, **recovery: Any) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        *,
+        slurm: Mapping[str, Any] | None = None,
+        database: Mapping[str, Any] | None = None,
+        **recovery: Any,
+    ) -> None:
         self.cluster = cluster
-        quick = {"settle": 0.5, **recovery}
-        super().__init__(folder, cluster.conf, slurm={"poll": 0.2}, recovery=quick)
+        sections = {
+            "slurm": {"poll": 0.2, **(slurm or {})},
+            "recovery": {"settle": 0.5, **recovery},
+            "database": dict(database or {}),
+        }
+        super().__init__(folder, cluster.conf, **sections)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def await_stop(self) -> None:
+        """Waits until the process has frozen at a checkpoint."""
+        until("the service to freeze", lambda: self._process_state() == "T")
+
+    def wake(self) -> None:
+        """Lets a frozen process go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def await_event(self, name: str) -> None:
+        """Waits until the service says so once more."""
+        before = self._said(name)
+        until(f"ajrd to say {name}", lambda: self._said(name) > before)
+
+    def _said(self, name: str) -> int:
+        return self.log.read_text().count(f'"event": "{name}"')
+
+    def freeze(self) -> None:
+        """As a host that stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        self.await_stop()
+
+    def _process_state(self) -> str:
+        """The third field of proc_pid_stat(5)."""
+        assert self.process is not None
+        assert self.running, f"ajrd has ended; read {self.log}"
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def reads(self) -> list[str]:
+        """The logs of jobs that it has open."""
+        assert self.process is not None
+        links = (os.readlink(each) for each in Path(f"/proc/{self.process.pid}/fd").iterdir())
+        return [path for path in links if path.endswith(".out")]
 
     def reload(self) -> None:
         """As ``systemctl reload`` would."""
@@ -54,7 +102,12 @@ class Service(labdemo.service.Service):
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of its own log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line[0] == "{"]
+
+    def said(self, event: str, **facts: Any) -> list[dict[str, Any]]:
+        """Those of one event, and with these facts."""
+        wanted = {"event": event, **facts}
+        return [line for line in self.events() if wanted.items() <= line.items()]
 
     # Slurm, as a user and as an administrator
 

@@ -17,10 +17,10 @@ def make_service(lab: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service
     """Makes services that are not started yet; all of them and their jobs are ended."""
     made: list[Service] = []
 
-    def make(**recovery: Any) -> Service:
+    def make(**options: Any) -> Service:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(Service(lab, folder, **recovery))
+        made.append(Service(lab, folder, **options))
         return made[-1]
 
     yield make

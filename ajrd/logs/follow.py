@@ -18,7 +18,7 @@ from functools import partial
 
 import structlog
 
-from ajrd.errors import StoreUnavailable
+from ajrd.errors import NotLeader, StoreUnavailable
 from ajrd.logs.asowner import Files, OwnerFiles, as_owner
 from ajrd.logs.backlog import Backlog
 from ajrd.logs.feed import DetectorFactory, Heard, LogBatch, Sink, SourceStatus, unheard
@@ -439,7 +439,8 @@ class LogFollower:
         if followed.real:
             self._forget(followed)
         if followed.backlog.news and not followed.delivering and not followed.reading:
-            await self._offered(followed.backlog.batch(followed.uncertain))
+            with contextlib.suppress(NotLeader):
+                await self._offered(followed.backlog.batch(followed.uncertain))
         if followed.lane is not None:
             followed.lane.lane.post(followed.source.tailer.close)
 

@@ -11,6 +11,7 @@ an attempt that ajrd has not seen yet: it has to wait for the next look.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +30,9 @@ AHEAD = 1.5
 #: How much earlier than its first attempt a job's entries may be: clocks of nodes differ, seconds.
 SKEW = 5.0
 SECOND = 1_000_000_000
+#: Streams of which it is remembered whose they are.
+_MOST_STREAMS = 50_000
+_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,10 @@ class Roster:
     _by_job: dict[str, list[Known]] = field(default_factory=dict)
     _by_number: dict[str, str] = field(default_factory=dict)
     _by_path: dict[str, str] = field(default_factory=dict)
+    _by_digits: dict[str, list[Known]] = field(default_factory=dict)
     _by_node: dict[str, list[Known]] = field(default_factory=dict)
     _by_stream: dict[str, tuple[str, str, str] | None] = field(default_factory=dict)
+    _stale: bool = False
 
     def attend(self, seen: JobInfo, attempt: AttemptRecord, now: datetime) -> bool:
         """Slurm has just shown the attempt; True if it was not known."""
@@ -116,7 +122,7 @@ class Roster:
             short_names(attempt.nodes),
             until,
         )
-        self._arrange()
+        self._stale = True
         return known is None
 
     def leave(self, attempt: int, now: datetime) -> None:
@@ -126,13 +132,15 @@ class Roster:
 
     def forget(self, attempts: Iterable[int]) -> None:
         """Nothing more is wanted of them."""
-        gone = [self.attempts.pop(attempt, None) for attempt in attempts]
-        if any(known is not None for known in gone):
-            self._arrange()
+        for attempt in attempts:
+            self._stale = self.attempts.pop(attempt, None) is not None or self._stale
 
     def whose(self, entry: Entry) -> Owner | NotYet | None:
         """The attempt of an entry of a job's log; None: of no job that is looked for."""
+        self._arrange()
         if entry.stream.key not in self._by_stream:
+            if len(self._by_stream) >= _MOST_STREAMS:
+                self._by_stream.clear()
             self._by_stream[entry.stream.key] = self._job_of(entry.stream)
         found = self._by_stream[entry.stream.key]
         if found is None and self.labels.line_pattern is not None:
@@ -145,6 +153,7 @@ class Roster:
 
     def on_node(self, entry: Entry) -> list[Owner]:
         """The attempts that had the node of an entry of its own log at the time."""
+        self._arrange()
         label, value = _first(entry.stream, self.labels.node)
         attempts = self._by_node.get(short_name(value), ())
         return [
@@ -175,7 +184,9 @@ class Roster:
         pattern = self.labels.file_pattern
         if pattern is not None:
             return self._by_number.get(_job_in(pattern, name))
-        jobs = {known.job_id for known in self.attempts.values() if carries(name, known.marks)}
+        digits = dict.fromkeys(_DIGITS.findall(name))
+        candidates = [known for number in digits for known in self._by_digits.get(number, ())]
+        jobs = {known.job_id for known in candidates if carries(name, known.marks)}
         return jobs.pop() if len(jobs) == 1 else None
 
     def _by_line(self, entry: Entry, pattern: Regex) -> tuple[str, str, str] | None:
@@ -197,13 +208,19 @@ class Roster:
         return newest if newest is not attempts[-1] or ns <= newest.until else NOT_YET
 
     def _arrange(self) -> None:
-        """Indexes all names anew: attempts come and go rarely."""
+        """Indexes all names anew if attempts have come or gone, which is rare."""
+        if not self._stale:
+            return
+        self._stale = False
         for index in (self._by_job, self._by_number, self._by_path, self._by_node, self._by_stream):
             index.clear()
+        self._by_digits.clear()
         for known in sorted(self.attempts.values(), key=lambda known: known.began):
             self._by_job.setdefault(known.job_id, []).append(known)
             self._by_number.update(dict.fromkeys(known.numbers, known.job_id))
             self._by_path.update(dict.fromkeys(known.paths, known.job_id))
+            for number in {mark.partition("_")[0] for mark in known.marks}:
+                self._by_digits.setdefault(number, []).append(known)
             for node in known.nodes:
                 self._by_node.setdefault(node, []).append(known)
 

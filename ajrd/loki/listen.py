@@ -33,6 +33,8 @@ log = structlog.get_logger("ajrd.loki")
 
 #: Bytes judged at once, and entries of one stream that are looked at for the newest progress.
 _BLOCK, _NEWEST = 512 * 1024, 16
+#: Streams that are listened to; with more of them the oldest is begun anew when it speaks again.
+_MOST_EARS = 20_000
 #: How the kernel's lines name the job of a process: the folder of its control group.
 _CGROUP = re.compile(r"\bjob_(\d+)\b")
 
@@ -189,6 +191,8 @@ class Ears:
     def _ear(self, what: What, attempt: int, stream: Stream) -> _Ear:
         key = attempt, what, stream.key
         if key not in self._ears:
+            if len(self._ears) >= _MOST_EARS:
+                del self._ears[next(iter(self._ears))]
             self._ears[key] = _Ear(self.make(attempt))
         return self._ears[key]
 

@@ -8,7 +8,7 @@ written into the store before anything is done, or, when the store has been away
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ from ajrd.recovery.jobs import Jobs
 from ajrd.recovery.nodes import suspects
 from ajrd.recovery.notebook import Notebook
 from ajrd.recovery.sequence import STEPS, Outcome
-from ajrd.recovery.settings import Clock, Detection, Settings, no_checkpoint
+from ajrd.recovery.settings import Clock, Detection, Settings
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
@@ -46,14 +46,12 @@ class Deciding:
         detection: Detection,
         settings: Settings,
         clock: Clock,
-        checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._slurm = slurm
         self._store = store
         self._jobs = jobs
         self._detection = detection
         self._clock = clock
-        self._checkpoint = checkpoint
         self.settings = settings
 
     async def decide(self, watched: Watched, chapter: Chapter, ripe: Ripeness) -> bool:
@@ -88,9 +86,7 @@ class Deciding:
         plan = await self._plan(job, attempt, verdict, used, past)
         record = self._decision(plan, attempt, verdict, chapter.anomalies)
         steps = STEPS[plan.verb] if record.state is DecisionState.OPEN else ()
-        self._checkpoint("before_decision")
         await self._store.write_decision(record, job, attempt, steps)
-        self._checkpoint("decision_written")
         chapter.decided = True
         self._say(job, attempt, record, degraded=False)
 
@@ -141,7 +137,7 @@ class Deciding:
             fresh,
             directive,
             verdict,
-            used=max(used, mark.used if mark else 0),
+            used=max(used, mark.used_before(attempt.idx) if mark else 0),
             site=self.settings.site,
             attempts=past,
             no_progress_limit=self.settings.no_progress_limit,

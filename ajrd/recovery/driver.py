@@ -51,7 +51,7 @@ log = structlog.get_logger("ajrd.recovery")
 
 #: Steps that kill: the job is read once more between the claim and the command.
 KILLING = frozenset({Step.REQUEUE_HOLD, Step.CANCEL})
-#: Steps that may fail without harm: the recovery goes on without them.
+#: Steps that may fail without harm: the recovery goes on without them, unless it may pass.
 OPTIONAL = frozenset({Step.ANNOUNCE, Step.UPDATE})
 #: Refusals that may pass: the state changes, or a controller that is taking over asks the wrong
 #: MUNGE or user database.
@@ -64,6 +64,8 @@ _OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 QUICK, SLOW = 0.02, 2.0
 #: The successor of a requeue cannot run within a second of its kill (:mod:`~.sequence`). A kill
 #: that follows a look by less than this can therefore not hit it, whoever else has been acting.
+#: Under a lease no other ajrd has: then it counts from the answer, which a controller under load
+#: may give seconds after the question.
 FRESH = 0.5
 
 
@@ -213,13 +215,14 @@ class Driver:
         target = _target(step, run.job, situation)
         if step is Step.RELEASE:
             await self._before_release(run.attempt)
-        self._checkpoint(f"before_claim:{step}")
+        if step is Step.REQUEUE_HOLD:
+            await self._forget_update(decision, run)
         await run.claim(action, self._clock(), target)
-        self._checkpoint(f"claimed:{step}")
-        looked = ticks()
+        asked = ticks()
         if step in KILLING and next_move(await self._look(decision, run)) != move:
             await self._finish(action, run, ActionState.SKIPPED, "Slurm shows otherwise by now")
             return move
+        looked = asked if run.notebook else ticks()
         self._checkpoint(f"looked:{step}")
         if not (run.notebook or self._leads.may_act()):
             return Wait("the lease could not be renewed")
@@ -231,9 +234,14 @@ class Driver:
             return await self._rejected(error, action, decision, run)
         self._checkpoint(f"ran:{step}")
         await self._finish(action, run, ActionState.DONE, result)
-        self._checkpoint(f"finished:{step}")
         log.info("action_done", job=target, attempt=run.attempt.idx, step=step.value, did=result)
         return move
+
+    async def _forget_update(self, decision: DecisionRecord, run: Run) -> None:
+        """A kill is repeated when slurmctld died and forgot it: its update is forgotten, too."""
+        for action in decision.actions:
+            if action.step is Step.UPDATE and _settled(action):
+                await self._finish(action, run, ActionState.INTENDED, "its kill is repeated")
 
     async def _command(
         self, step: Step, target: str, decision: DecisionRecord, run: Run, situation: Situation
@@ -257,12 +265,20 @@ class Driver:
     async def _rejected(
         self, error: SlurmRejected, action: ActionRecord, decision: DecisionRecord, run: Run
     ) -> Move:
+        """What a refusal means. A try before it that got no answer may still be carried out."""
         step, code = action.step, error.code
         log.warning("slurm_refused", job=run.job.job_id, step=step.value, why=str(error))
-        await self._finish(action, run, ActionState.FAILED, str(error))
-        if step in OPTIONAL or code == Refusal.UNKNOWN_JOB:
+        passing = code in PASSING and action.tries + 1 < MAX_TRIES
+        if step in OPTIONAL:
+            again = passing and code == Refusal.NOT_PERMITTED
+            state = ActionState.INTENDED if again else ActionState.FAILED
+            await self._finish(action, run, state, str(error))
+            return Wait(str(error)) if again else Do(step)
+        state = ActionState.CLAIMED if action.state is ActionState.CLAIMED else ActionState.FAILED
+        await self._finish(action, run, state, str(error))
+        if code == Refusal.UNKNOWN_JOB:
             return Do(step)
-        if step is Step.RELEASE or (code in PASSING and action.tries < MAX_TRIES):
+        if step is Step.RELEASE or passing:
             return Wait(str(error))
         await self._unmark(decision, run)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
@@ -290,9 +306,7 @@ class Driver:
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()
-        self._checkpoint("before_close")
         await run.book.close_decision(decision, run.attempt, state, outcome, detail, now)
-        self._checkpoint("closed")
         log.info(
             "decision_closed",
             job=run.job.job_id,
@@ -309,6 +323,8 @@ def _settled(action: ActionRecord) -> bool:
 
 
 def _begun(action: ActionRecord) -> bool:
+    if action.step in OPTIONAL:
+        return action.tries > 0
     return action.state in (ActionState.CLAIMED, ActionState.DONE)
 
 

@@ -23,7 +23,7 @@ from ajrd.recovery.settings import Clock, Logs, Settings
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Slurm
-from ajrd.store.records import AttemptRecord, JobRecord
+from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.jobs")
@@ -246,11 +246,16 @@ class Jobs:
         self.by_attempt[chapter.attempt.id] = watched
 
     async def _remember(self, chapter: Chapter, row: int) -> None:
-        """What the store knows of an attempt that this process has not followed so far."""
-        chapter.add(await self._store.anomalies(row))
+        """What the store knows of an attempt that this process has not followed so far.
+
+        What lies in the future, for somebody has set the clock back, counts as of now.
+        """
+        now = self._clock()
+        chapter.add(_until(now, record) for record in await self._store.anomalies(row))
         for source in await self._store.sources(row):
             if source.progress_offset is not None and source.progress_at is not None:
-                pulse = Pulse(source.path, source.progress_offset, source.progress_at)
+                at = min(source.progress_at, now)
+                pulse = Pulse(source.path, source.progress_offset, at)
                 chapter.pulses.setdefault(source.path, pulse)
         if await self._store.decision(row) is not None:
             chapter.decided = True
@@ -295,3 +300,10 @@ class Jobs:
                 await self._store.record_evidence(chapter.attempt, unstored, None, None, now)
             )
             chapter.add(await self._store.anomalies(chapter.attempt.id))
+
+
+def _until(now: datetime, record: AnomalyRecord) -> AnomalyRecord:
+    """The record, found at ``now`` at the latest."""
+    anomaly = record.anomaly
+    at = min(anomaly.detected_at, now)
+    return replace(record, anomaly=replace(anomaly, detected_at=at))

@@ -33,6 +33,8 @@ log = structlog.get_logger("ajrd.lease")
 
 #: A lease is renewed so many times within its length.
 RENEWALS = 6
+#: Who waits for the lease asks for it at least as often, seconds: its holder may have died.
+LOOK = 1.0
 #: Seconds between tries while the database does not answer.
 RETRY = 0.5
 #: Seconds beyond a command's time limit that are kept free at the end of a lease.
@@ -91,13 +93,19 @@ class Leadership:
 
     async def wait(self) -> None:
         """Returns when the lease was taken, however long another one holds it."""
+        log.info("standby")
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS)
-            try:
-                if await self.acquire():
-                    return
-            except StoreUnavailable as error:
-                log.warning("standby_waits", why=str(error))
+            await asyncio.sleep(min(self._ttl / RENEWALS, LOOK))
+            if await self.attempt():
+                return
+
+    async def attempt(self, steal: bool = False) -> bool:
+        """As :meth:`acquire`; while the database does not answer there is no lease to be had."""
+        try:
+            return await self.acquire(steal)
+        except StoreUnavailable as error:
+            log.warning("standby_waits", why=str(error))
+            return False
 
     async def acquire(self, steal: bool = False) -> bool:
         """Takes the lease if it is free, or if its holder is dead or ``steal`` is set."""

@@ -59,7 +59,7 @@ class Recovery:
         self._driver = Driver(
             slurm, store, leads, settings, clock, self._drain_before_release, checkpoint
         )
-        self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock, checkpoint)
+        self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock)
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._driving: set[int] = set()

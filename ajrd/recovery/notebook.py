@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ajrd.model import ActionState, DecisionState, Step
-from ajrd.store.records import ActionRecord, AttemptRecord, DecisionRecord
+from ajrd.store.records import RESULT_SEEN, ActionRecord, AttemptRecord, DecisionRecord
 
 
 class Book(Protocol):
@@ -98,10 +98,13 @@ class Notebook:
         detail: str,
         now: datetime,
     ) -> None:
-        """Ends the decision; what it did not need is skipped."""
+        """Ends the decision, as the store does: what it did not need is skipped."""
         for action in self.record.actions:
             if action.state is ActionState.INTENDED:
                 self._change(action, state=ActionState.SKIPPED, finished_at=now)
+            elif action.state is ActionState.CLAIMED and state is DecisionState.CONVERGED:
+                done = {"state": ActionState.DONE, "result": RESULT_SEEN, "finished_at": now}
+                self._change(action, **done)
         ended = {"state": state, "outcome": outcome, "detail": detail, "closed_at": now}
         self.record = replace(self.record, **ended)  # type: ignore[arg-type]
 

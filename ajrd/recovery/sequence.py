@@ -165,13 +165,13 @@ def _without_job(now: Situation) -> Move:
 def _requeue(now: Situation, job: JobInfo) -> Move:
     if job.restarts == now.attempt:
         return _before_requeue(now, job)
-    if job.restarts > now.attempt + 1:
-        return _converged(Outcome.SUCCESSOR_STARTED)
-    if job.state is JobState.CANCELLED:
-        return _abandoned(Outcome.CANCELLED_BY_OTHERS)
-    if job.state is JobState.PENDING:
-        return _successor_pending(now, job)
-    return _converged(Outcome.SUCCESSOR_STARTED)
+    if job.restarts == now.attempt + 1:
+        if job.state is JobState.CANCELLED:
+            return _abandoned(Outcome.CANCELLED_BY_OTHERS)
+        if job.state is JobState.PENDING:
+            return _successor_pending(now, job)
+    ours = Step.REQUEUE_HOLD in now.begun
+    return _converged(Outcome.SUCCESSOR_STARTED if ours else Outcome.REQUEUED_BY_OTHERS)
 
 
 def _before_requeue(now: Situation, job: JobInfo) -> Move:

@@ -5,6 +5,9 @@ user agrees and its restart counter and submit time did not go backwards. A requ
 submit time forward twice: together with the counter, and again when the processes of the old
 attempt are gone, up to when the job starts anew (seen on 22.05). The name is no part of it:
 owners may change it.
+
+Both do go backwards together when slurmctld dies: it writes its state up to five seconds late
+(SAVE_MAX_WAIT in ``state_save.c``) and goes on from there. Ids are reused forward in time only.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ def same_submission(known: JobRecord, seen: JobInfo) -> bool:
         return False
     if seen.submit_time == known.submit_time:
         return seen.restarts >= known.restarts
+    if known.first_submit_time <= seen.submit_time < known.submit_time:
+        return seen.restarts <= known.restarts
     requeued = seen.restarts > known.restarts or (known.restarts > 0 and _unsettled(known))
     return requeued and seen.restarts >= known.restarts and seen.submit_time > known.submit_time
 
@@ -104,7 +109,7 @@ def advanced(attempt: AttemptRecord, seen: JobInfo, now: datetime) -> AttemptRec
         return attempt
     if seen.restarts > attempt.idx:
         return replace(attempt, state=REQUEUED, ended_at=now)
-    if seen.state is JobState.PENDING:
+    if seen.restarts < attempt.idx or seen.state is JobState.PENDING:
         return attempt
     if seen.state.ended and not seen.completing:
         return replace(

@@ -43,6 +43,11 @@ class Mark:
         reason = _UNSAFE.sub("_", self.reason)[:MAX_REASON].strip()
         return f"[ajrd a{self.attempt} n{self.used} hold<{deadline} by {self.by} {reason}]"
 
+    def used_before(self, attempt: int) -> int:
+        """The requeues before an attempt; one that was announced for it has not taken place."""
+        announced = self.attempt == attempt and self.hold_deadline is not None
+        return self.used - 1 if announced else self.used
+
 
 def read_mark(comment: str) -> Mark | None:
     """The newest mark of ajrd in an AdminComment."""

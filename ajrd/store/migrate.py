@@ -38,7 +38,13 @@ def _adoptable(db: Connection) -> bool:
 
 
 def prepare(db: Connection) -> None:
-    """Makes the tables in an empty database; raises StoreUnavailable for those of another ajrd."""
+    """Makes the tables in an empty database; raises StoreUnavailable for those of another ajrd.
+
+    An older revision may be that of a process which is making the tables: it is waited for.
+    """
+    if "" < revision(db) < REVISION:
+        with _alone(db):
+            pass
     if not revision(db):
         upgrade(db)
     complaint = usable(revision(db))
@@ -93,10 +99,14 @@ async def upgrade_tables(database: Database) -> tuple[str, str]:
 
 @contextmanager
 def _alone(db: Connection) -> Iterator[None]:
-    """On MySQL by a named lock; on SQLite the transaction itself keeps others out."""
+    """On MySQL by a named lock; on SQLite the transaction itself keeps others out.
+
+    Who waits lets go of the tables that it has read: the other one could not change them.
+    """
     if db.dialect.name == "sqlite":
         yield
         return
+    db.exec_driver_sql("COMMIT")
     if not db.execute(text(f"SELECT GET_LOCK({_LOCK}, {PATIENCE})")).scalar():
         raise StoreUnavailable("another process has been changing the tables for too long")
     try:

@@ -15,6 +15,9 @@ from ajrd.model import (
     Verb,
 )
 
+#: The result of a command whose answer was lost, when Slurm shows what it has done.
+RESULT_SEEN = "its result was seen"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:

@@ -8,7 +8,8 @@ A store that has taken the lease is *fenced*: see :mod:`ajrd.store.lease`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from ajrd.store import evidence, lease, migrate, notes, pruning, queries, rows
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
 from ajrd.store.records import (
+    RESULT_SEEN,
     ActionRecord,
     AnomalyRecord,
     AttemptRecord,
@@ -48,23 +50,34 @@ _MAKING = 60.0
 
 
 class Store:
-    """One database. Made by :meth:`open`, ended by :meth:`close`."""
+    """One database. Made by :meth:`open`, ended by :meth:`close`.
 
-    def __init__(self, database: Database) -> None:
+    ``checkpoint`` is told of each moment before and after a commit, for fault tests.
+    """
+
+    def __init__(
+        self, database: Database, checkpoint: Callable[[str], None] = lambda _moment: None
+    ) -> None:
         self._database = database
+        self._checkpoint = checkpoint
         self._one_writer = asyncio.Lock()
         self._one_renewal = asyncio.Lock()
         self._lease: lease.Held | None = None
 
     @classmethod
-    async def open(cls, where: str | Address, _now: datetime) -> Store:
+    async def open(
+        cls,
+        where: str | Address,
+        _now: datetime,
+        checkpoint: Callable[[str], None] = lambda _moment: None,
+    ) -> Store:
         """Connects, and makes the tables where there are none.
 
         Raises StoreUnavailable also for tables of an older or newer ajrd, ConfigError for an
         address or a password file that cannot be used.
         """
         database = Database(Address.of(where))
-        store = cls(database)
+        store = cls(database, checkpoint)
         try:
             async with database.transaction(
                 store._one_writer, "preparing its tables", writes=True, limit=_MAKING
@@ -89,10 +102,18 @@ class Store:
         self, doing: str, *, lasting: bool = False
     ) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes, behind the fence; ``lasting``: the lease must not be over."""
-        async with self._database.transaction(self._one_writer, doing, writes=True) as db:
+        async with self._commit(self._one_writer, doing) as db:
             if self._lease is not None:
                 await lease.fence(db, self._lease, lasting=lasting)
             yield db
+
+    @asynccontextmanager
+    async def _commit(self, turn: asyncio.Lock, doing: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, between two checkpoints."""
+        async with self._database.transaction(turn, doing, writes=True) as db:
+            yield db
+            self._checkpoint(f"commit_before:{_kind(doing)}")
+        self._checkpoint(f"commit_after:{_kind(doing)}")
 
     async def _all(self, query: queries.Query) -> Sequence[rows.Row]:
         return await self._database.all(query)
@@ -117,9 +138,9 @@ class Store:
         That of ``dead``, a holder who is known to be gone, is free.
         """
         renewal, doing = self._one_renewal, "taking the lease"
-        async with self._database.transaction(renewal, doing, writes=True) as db:
+        async with self._commit(renewal, doing) as db:
             await lease.make_row(db)
-        async with self._database.transaction(renewal, doing, writes=True) as db:
+        async with self._commit(renewal, doing) as db:
             epoch = await lease.take(db, holder, host, pid, ttl, dead)
         if epoch is not None:
             self._lease = lease.Held(holder, epoch)
@@ -130,7 +151,7 @@ class Store:
         if self._lease is None:
             return False
         doing = "renewing the lease"
-        async with self._database.transaction(self._one_renewal, doing, writes=True) as db:
+        async with self._commit(self._one_renewal, doing) as db:
             return await lease.renew(db, self._lease, ttl)
 
     async def release_lease(self) -> None:
@@ -138,7 +159,7 @@ class Store:
         if self._lease is None:
             return
         doing = "giving back the lease"
-        async with self._database.transaction(self._one_renewal, doing, writes=True) as db:
+        async with self._commit(self._one_renewal, doing) as db:
             await lease.release(db, self._lease)
 
     # retention
@@ -199,7 +220,7 @@ class Store:
         values = asdict(record)
         del values["id"]
         identity = (attempts.c.job == record.job) & (attempts.c.idx == record.idx)
-        async with self._transaction(f"recording attempt {record.idx}") as db:
+        async with self._transaction(f"recording {event} {record.idx}") as db:
             known = record.id or await _known(db, attempts, identity)
             if known:
                 record = replace(record, id=known)
@@ -233,7 +254,8 @@ class Store:
         Returns those that were new, and those that another source had already told, with the row
         of that: a line that is already kept is not kept again (:mod:`ajrd.store.evidence`).
         """
-        async with self._transaction(f"recording evidence of attempt {attempt.idx}") as db:
+        what = "evidence" if seen else "a read position"
+        async with self._transaction(f"recording {what} of attempt {attempt.idx}") as db:
             new = await _keep_anomalies(db, attempt, seen, now)
             if position is not None:
                 await _save_position(db, attempt.id, position, progress, now)
@@ -370,7 +392,7 @@ class Store:
         skipped = {"state": ActionState.SKIPPED.value, "finished_at": now}
         done = {
             "state": ActionState.DONE.value,
-            "result": "its result was seen",
+            "result": RESULT_SEEN,
             "finished_at": now,
         }
         async with self._transaction(f"closing decision {record.id}") as db:
@@ -390,7 +412,7 @@ class Store:
         has made and closed meanwhile stays; what was done then stands in the trail alone.
         """
         doing = f"recording what was done to job {job.job_id} without the database"
-        async with self._database.transaction(self._one_writer, doing, writes=True) as db:
+        async with self._commit(self._one_writer, doing) as db:
             kept = await notes.write(db, note, job, attempt.id)
             what = "degraded" if kept else "degraded, beside another decision"
             message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
@@ -409,6 +431,11 @@ class Store:
         """One line of the audit trail."""
         async with self._transaction("writing an event") as db:
             await _log(db, now, job, attempt_idx, event, message)
+
+
+def _kind(doing: str) -> str:
+    """The words for a transaction without what they are about: "recording job" for job 12, too."""
+    return re.split(r" (?:on|of|\d)", doing)[0]
 
 
 def _intent(decision: int, step: Step, job: JobRecord, record: DecisionRecord) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""``ajrd run`` on a lab: a process of its own, with configuration and store in one folder."""
+"""``ajrd run`` on a lab: a process of its own, with its configuration in one folder.
+
+The store lies there, too, unless the configuration names another.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ajrd.config import load
 from ajrd.errors import StoreUnavailable
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
@@ -28,12 +33,11 @@ class Service:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.log = folder / "ajrd.log"
-        self.database = folder / "ajrd.sqlite"
         self.process: subprocess.Popen[bytes] | None = None
         values: dict[str, dict[str, Any]] = {
             "slurm": {"conf": str(slurm_conf)},
             "recovery": {"mode": "act"},
-            "database": {"url": f"sqlite:///{self.database}"},
+            "database": {"url": f"sqlite:///{folder}/ajrd.sqlite"},
         }
         for name, section in sections.items():
             values[name] = values.get(name, {}) | section
@@ -67,21 +71,24 @@ class Service:
 
     def stop(self) -> int:
         """As ``systemctl stop`` would; the exit code."""
+        self.terminate()
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
+    def terminate(self) -> None:
+        """Asks it to stop, and does not wait."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
     def history(self, job_id: str) -> JobHistory | None:
-        """What the store knows of a job."""
-        try:
-            reader = Reader(f"sqlite:///{self.database}")
-        except StoreUnavailable:
-            return None
-        try:
-            job = reader.job(job_id)
-            return read_history(reader, job) if job else None
-        finally:
-            reader.close()
+        """What the store knows of a job; None also while it does not answer."""
+        with (
+            suppress(StoreUnavailable),
+            closing(Reader(load(self.config).database.address())) as db,
+        ):
+            job = db.job(job_id)
+            return read_history(db, job) if job else None
+        return None
 
     def ajrd(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Runs another command of ajrd with the same configuration."""

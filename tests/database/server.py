@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -80,9 +81,10 @@ class Schema:
         """As the store takes it."""
         return Address(self.url(port), str(self.password_file), timeout=timeout)
 
-    def section(self, port: int | None = None) -> dict[str, str]:
+    def section(self, port: int | None = None, timeout: float = 5.0) -> dict[str, Any]:
         """The section ``database`` of a configuration."""
-        return {"url": self.url(port), "password_file": str(self.password_file)}
+        secret = str(self.password_file)
+        return {"url": self.url(port), "password_file": secret, "timeout": timeout}
 
     def query(self, sql: str) -> str:
         """Runs SQL in it as the superuser."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from ajrd.errors import StoreUnavailable
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
-from ajrd.store.migrate import revision, upgrade_tables
+from ajrd.store.migrate import _LOCK, revision, upgrade_tables
+from ajrd.store.migrate import upgrade as migrate_upgrade
 from ajrd.store.schema import REVISION, metadata
 from ajrd.store.store import Store
 from tests.database.samples import a_job
@@ -147,6 +148,22 @@ async def test_many_starts_at_once_make_the_tables_once(mysql: Schema) -> None:
     assert all([await store.latest_job("c", "7") for store in stores])
     for store in stores:
         await store.close()
+
+
+async def test_tables_that_another_start_is_making_are_waited_for(mysql: Schema) -> None:
+    """It has made the first revision of them."""
+    database = Database(mysql.address())
+    async with database.transaction(asyncio.Lock(), "making", writes=True) as db:
+        await db.execute(text(f"SELECT GET_LOCK({_LOCK}, 0)"))
+        await db.run_sync(first_revision)
+        opening = asyncio.create_task(Store.open(mysql.address(), at(0)))
+        states = "SELECT STATE FROM information_schema.PROCESSLIST"
+        while "User lock" not in await asyncio.to_thread(mysql.query, states):
+            await asyncio.sleep(0.01)
+        await db.run_sync(migrate_upgrade)
+        await db.execute(text(f"SELECT RELEASE_LOCK({_LOCK})"))
+    await (await opening).close()
+    await database.close()
 
 
 async def test_a_start_that_died_half_way_is_completed(mysql: Schema) -> None:

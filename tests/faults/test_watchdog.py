@@ -66,7 +66,7 @@ def held_with_mark(service: Service, attempt: int, deadline: datetime) -> str:
 def test_a_job_held_by_an_ajrd_that_was_killed_is_released_and_runs(make_service: Make) -> None:
     """It runs long before the two minutes of a requeue are over."""
     service = make_service(hold_limit=3)
-    service.start(**{FAULT_VARIABLE: "finished:requeue_hold"})
+    service.start(**{FAULT_VARIABLE: "commit_after:finishing requeue_hold"})
     job_id = service.submit(CRASHING, REQUEUE)
     assert service.wait() == -signal.SIGKILL
     service.await_state(job_id, REQUEUE_HELD)

@@ -14,7 +14,7 @@ from ajrd.model import JobState
 from tests.loki.double import Double
 from tests.loki.place import Place
 from tests.loki.shipping import numbered
-from tests.loki.world import CRASH, STEP, World, now, until, watching
+from tests.loki.world import CRASH, DIRECTIVE, STEP, World, now, until, watching
 
 SECOND = 10**9
 LINES, CRASHES = 100_000, 50
@@ -119,6 +119,45 @@ async def test_a_late_line_is_found_within_the_overlap(world: World, loki: Place
         stream = loki.labels(job_id="7")
         await loki.shipper.ship(stream, [(time.time_ns() - 20 * SECOND, CRASH.format(1))])
         assert len(await world.kept(job.attempt.id, 1)) == 1
+
+
+async def test_a_line_later_than_the_overlap_is_found_by_a_deeper_sweep(
+    world: World, loki: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ajrd.loki.tenant.DEEP_EVERY", 0.5)
+    job = await world.job(age=1200)
+    async with watching(world, loki, job, tail=False, overlap=5) as watch:
+        assert await watch.drain(job.attempt.id, 20)
+        late = [(time.time_ns() - 900 * SECOND, CRASH.format(1))]
+        await loki.shipper.ship(loki.labels(job_id="7"), late)
+        assert len(await world.kept(job.attempt.id, 1)) == 1
+
+
+async def test_what_is_found_late_is_told_after_the_progress_that_answers_it(
+    world: World, loki: Place
+) -> None:
+    job, start = await world.job(age=600), time.time_ns() - 300 * SECOND
+    values = numbered([CRASH.format(1), STEP.format(5)], start, 60 * SECOND)
+    await loki.shipper.ship(loki.labels(job_id="7"), values)
+    told: list[str] = []
+    async with watching(world, loki, job, tail=False) as watch:
+        watch.hear = lambda _attempt, seen, pulse: told.extend(
+            ["anomaly"] * len(seen) + ["progress"] * (pulse is not None)
+        )
+        await world.kept(job.attempt.id, 1)
+    assert told[:2] == ["progress", "progress"]
+    assert "anomaly" in told
+
+
+async def test_an_owner_s_own_form_of_progress_is_asked_for(world: World, loki: Place) -> None:
+    job = await world.job()
+    directive = replace(DIRECTIVE, progress=r"^cycle (?P<step>\d+) done")
+    async with watching(world, loki) as watch:
+        await job.attend(watch, directive)
+        line = [(time.time_ns(), "cycle 17 done")]
+        await loki.shipper.ship(loki.labels(job_id="7"), line)
+        await until(lambda: world.heard.pulses)
+    assert [source.progress_step for source in await world.store.sources(job.attempt.id)][-1] == 17
 
 
 async def test_an_attempt_that_ran_before_it_was_known_is_read_from_its_start(

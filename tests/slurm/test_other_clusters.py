@@ -88,7 +88,7 @@ def test_another_job_with_the_same_id_is_never_killed(make_service: Make, lab: L
     service = make_service()
     forget_everything(lab)
     job_id = service.submit(CRASHING, REQUEUE, "--requeue")
-    service.start(**{FAULT_VARIABLE: "decision_written"})
+    service.start(**{FAULT_VARIABLE: "commit_after:writing a decision"})
     service.wait()
     forget_everything(lab)
     assert service.submit(HEALTHY, "--requeue") == job_id

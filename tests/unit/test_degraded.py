@@ -125,6 +125,25 @@ async def test_what_was_forgotten_by_a_kill_9_is_still_counted(world: World) -> 
     assert (await decision(world, job_id, 1)).branch == "budget_spent"
 
 
+async def test_an_announcement_that_a_kill_9_has_left_is_no_requeue(world: World) -> None:
+    job_id = await running(world)
+    world.store.away = True
+    world.crash(job_id)
+    await world.turn()
+    world.clock.pass_by(GRACE)
+    while (seen := world.seen(job_id)) is not None and not read_mark(seen.admin_comment):
+        await world.turn()
+        await world.recovery.step(0)
+        world.clock.pass_by(0.1)
+    assert world.slurm.requeued == []
+    world.kill()
+    world.store.away = False
+    world.start()
+    await world.go_on(10)
+    assert (world.slurm.requeued, world.slurm.cancelled) == ([(job_id, 0)], [])
+    assert (await decision(world, job_id, 0)).used == 1
+
+
 async def test_a_hold_that_a_kill_9_left_without_a_decision_ends_at_its_deadline(
     world: World,
 ) -> None:

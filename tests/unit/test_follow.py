@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ajrd.errors import StoreUnavailable
+from ajrd.errors import NotLeader, StoreUnavailable
 from ajrd.logs.backlog import MOST_OF_A_FILE
 from ajrd.logs.feed import LogBatch
 from ajrd.logs.follow import AttemptStart, LogFollower
@@ -709,3 +709,29 @@ async def test_a_folder_that_vanishes_does_not_stop_the_others(kept: Kept, tmp_p
         append(stays / "7.log", "crash\n")
         await until(lambda: kept.texts())
         assert await follower.drain(1)
+
+
+async def test_who_leads_no_more_lets_go_of_all_files(kept: Kept, tmp_path: Path) -> None:
+    """Its last positions are refused by the store."""
+    threads = set(threading.enumerate())
+    replaced = False
+
+    async def sink(batch: LogBatch) -> None:
+        if replaced:
+            raise NotLeader("another ajrd has taken the lease")
+        await kept(batch)
+
+    paths = [tmp_path / f"{number}.out" for number in range(2)]
+    for path in paths:
+        path.write_text("one\n")
+    async with following(kept, sink=sink, report_every=60) as follower:
+        for number, path in enumerate(paths):
+            await follower.follow(number, [log_file(str(path))], start(kept))
+        await until(lambda: len(kept.positions()) == len(paths))
+        for path in paths:
+            append(path, "two\n")
+        await until(lambda: all(follower.status(n)[0].lines == 2 for n in range(len(paths))))
+        replaced = True
+    await until(lambda: set(threading.enumerate()) <= threads)
+    opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
+    assert not opened & {str(path) for path in paths}

@@ -79,6 +79,26 @@ async def test_a_dead_holder_of_this_host_is_not_waited_for(url: str) -> None:
     await second.close()
 
 
+async def test_who_waits_goes_on_waiting_while_the_database_is_away(url: str) -> None:
+    first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
+    holder, waiting = leadership(first, ticks), leadership(second, ticks, "c.1.2.3")
+    assert await holder.acquire()
+    path = Path(url.removeprefix("sqlite+aiosqlite:///"))
+    aside = path.with_suffix(".aside")
+    await first.release_lease()
+    await second.close()
+    path.rename(aside)
+    path.mkdir()
+    assert not await waiting.attempt()
+    path.rmdir()
+    aside.rename(path)
+    async with asyncio.timeout(30):
+        await waiting.wait()
+    assert waiting.may_act()
+    await first.close()
+    await second.close()
+
+
 async def test_a_database_that_is_away_leaves_the_lease_to_run_out(url: str) -> None:
     store, ticks = await Store.open(url, at(0)), Ticks()
     mine = leadership(store, ticks)

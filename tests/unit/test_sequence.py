@@ -54,6 +54,8 @@ def converged(outcome: Outcome) -> End:
         (job(restarts=1, state=JobState.FAILED), UPDATED, converged(Outcome.SUCCESSOR_STARTED)),
         (job(restarts=2), KILLED, converged(Outcome.SUCCESSOR_STARTED)),
         (WAITING, {}, converged(Outcome.REQUEUED_BY_OTHERS)),
+        (job(restarts=1), ANNOUNCED, converged(Outcome.REQUEUED_BY_OTHERS)),
+        (job(restarts=2), ANNOUNCED, converged(Outcome.REQUEUED_BY_OTHERS)),
         (HELD, {}, abandoned(Outcome.HELD_BY_OTHERS)),
         (job(state=JobState.CANCELLED), {}, abandoned(Outcome.CANCELLED_BY_OTHERS)),
         (job(state=JobState.COMPLETED), {}, abandoned(Outcome.ENDED_WELL)),

@@ -55,6 +55,19 @@ def test_fewer_restarts_are_another_submission() -> None:
     assert not same_submission(WAITING, job(restarts=0, submit_time=at(10)))
 
 
+def test_a_slurmctld_that_forgot_its_last_seconds_shows_the_same_submission() -> None:
+    later = replace(WAITING, submit_time=at(11))
+    assert same_submission(later, job(restarts=1, submit_time=at(10)))
+    assert same_submission(later, job(restarts=0, submit_time=at(0)))
+    assert not same_submission(later, job(restarts=2, submit_time=at(10)))
+
+
+def test_an_attempt_that_slurmctld_has_forgotten_stays_as_it_was() -> None:
+    attempt = opened(KNOWN, job(restarts=1), at(20))
+    assert advanced(attempt, job(restarts=0), at(21)) is attempt
+    assert advanced(attempt, job(restarts=0, state=JobState.FAILED), at(21)) is attempt
+
+
 def test_restarts_before_the_first_look_count_as_used() -> None:
     assert new_job(job(restarts=2), "c", managed=True, note="", now=at(0)).restarts_before == 2
 
