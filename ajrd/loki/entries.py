@@ -1,8 +1,9 @@
 """Entries of Loki: one line each, or a few, with the stream that it stands in and its time.
 
 A *stream* here is what the entries of one source share: its labels, and of the structured metadata
-the names that ajrd is told to look at. What Loki itself adds to single entries is left out, so an
-entry is the same whether it came by a query or by a tail.
+the names that ajrd is told to look at. A query and the live part of a tail tell metadata beside the
+line, the history at the start of a tail among the labels (grafana/loki#23024). So what makes an
+entry the same entry is all of both, but for what Loki adds by itself.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``ns`` is its time in nanoseconds since 1970."""
+    """``ns`` is its time since 1970; ``beside`` stands for all of its labels and metadata."""
 
     stream: Stream
     ns: int
     line: str
+    beside: str
 
 
 @dataclass(slots=True)
@@ -66,16 +68,14 @@ class Reader:
         Raises ValueError, KeyError, TypeError or AttributeError for what is no answer of Loki.
         """
         for each in streams:
-            labels = {name: value for name, value in each["stream"].items() if name != _ADDED}
+            labels = _without_added(each["stream"])
             plain = self._stream(labels)
             for ns, line, *more in each["values"]:
-                own = self._counting(more[0]) if more else {}
-                stream = self._stream(labels | own) if own else plain
-                yield Entry(stream, int(ns), line)
-
-    def _counting(self, metadata: Mapping[str, Any]) -> dict[str, str]:
-        given = metadata.get("structuredMetadata", metadata)
-        return {name: value for name, value in given.items() if name in self.names}
+                own = _without_added(more[0].get("structuredMetadata", {})) if more else {}
+                counting = {name: value for name, value in own.items() if name in self.names}
+                stream = self._stream(labels | counting) if counting else plain
+                beside = self._stream(labels | own) if own else plain
+                yield Entry(stream, int(ns), line, beside.key)
 
     def _stream(self, labels: Mapping[str, str]) -> Stream:
         known = tuple(sorted(labels.items()))
@@ -86,9 +86,13 @@ class Reader:
         return self._streams[known]
 
 
+def _without_added(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != _ADDED}
+
+
 def name_of(entry: Entry) -> bytes:
     """What makes an entry the same entry, however often Loki tells it."""
-    text = f"{entry.stream.key}\0{entry.ns}\0{entry.line}"
+    text = f"{entry.beside}\0{entry.ns}\0{entry.line}"
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 

@@ -33,7 +33,7 @@ class Pause:
         """How long to wait after this error, seconds."""
         self.length = min(max(self.length * 2, FIRST_PAUSE), LAST_PAUSE)
         least = REFUSED_PAUSE if isinstance(error, LokiRefused) else self.length
-        return max(error.pause, least) * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
+        return error.pause + least * random.uniform(0.5, 1.0)  # noqa: S311 -- no secret
 
     def over(self) -> None:
         """It works again."""

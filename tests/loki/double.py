@@ -424,7 +424,7 @@ class Double:
         reading: asyncio.Task[None],
     ) -> None:
         if history:
-            streams = _streams(history, categorized=tail.categorized, merged=True)
+            streams = _streams(history, categorized=False, merged=True)
             await socket.send_json({"streams": streams})
         while not reading.done():
             news = asyncio.create_task(tail.news.wait())

@@ -32,7 +32,7 @@ def roster(**changes: Any) -> Roster:
 
 
 def entry(seconds: float = 50, line: str = "", **labels: str) -> Entry:
-    return Entry(Stream(labels), nanoseconds(T0) + int(seconds * SECOND), line)
+    return Entry(Stream(labels), nanoseconds(T0) + int(seconds * SECOND), line, "")
 
 
 def owner(found: Owner | NotYet | None) -> int | None:
@@ -63,7 +63,7 @@ def owner(found: Owner | NotYet | None) -> int | None:
 def test_a_job_is_named_by_a_label_or_by_its_file(
     labels: dict[str, str], whose: int | None
 ) -> None:
-    found = roster().whose(Entry(Stream(labels), nanoseconds(at(50)), ""))
+    found = roster().whose(Entry(Stream(labels), nanoseconds(at(50)), "", ""))
     assert owner(found) == whose
 
 

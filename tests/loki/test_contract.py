@@ -11,7 +11,7 @@ import pytest
 
 from ajrd.errors import LokiRefused, LokiTooMuch
 from ajrd.loki.client import Access, Frame, Loki
-from ajrd.loki.entries import Entry, Reader
+from ajrd.loki.entries import Entry, Reader, name_of
 from ajrd.loki.health import Health
 from ajrd.loki.sweep import Pages
 from tests.loki.place import Place
@@ -81,6 +81,16 @@ async def test_structured_metadata_stands_beside_a_line_of_a_query_and_of_a_tail
     assert tailed.stream.labels["job_id"] == "7"
     assert "trace" not in tailed.stream.labels
     assert "detected_level" not in tailed.stream.labels
+
+
+async def test_an_entry_is_the_same_in_the_history_of_a_tail_and_in_a_query(loki: Place) -> None:
+    now = time.time_ns()
+    await loki.shipper.ship(loki.labels(), numbered(["a"], now), {"job_id": "7", "trace": "x"})
+    async with opened(loki) as client:
+        queried = (await eventually(client, loki, now, 1))[0]
+        async with client.tail(loki.selector, now) as frames:
+            tailed = await first_entry(frames)
+    assert name_of(tailed) == name_of(queried)
 
 
 async def first_entry(frames: AsyncIterator[Frame]) -> Entry:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from ajrd.loki.health import State
+from ajrd.loki.watch import cursor_name
 from ajrd.model import JobState
 from tests.loki.double import Double
 from tests.loki.place import Place
-from tests.loki.shipping import numbered
+from tests.loki.shipping import Shipper, numbered
 from tests.loki.world import CRASH, DIRECTIVE, STEP, World, now, until, watching
 
 SECOND = 10**9
@@ -213,6 +214,20 @@ async def test_a_line_after_the_last_look_waits_for_the_next(world: World, loki:
         await second.attend(watch)
         assert len(await world.kept(second.attempt.id, 1)) == 1
     assert await world.store.anomalies(job.attempt.id) == []
+
+
+async def test_each_tenant_has_its_tails_and_its_cursor(world: World, double: Double) -> None:
+    double.must_name_tenant = True
+    job, name = await world.job(), Place(double.url).name
+    async with watching(world, Place(double.url, name), job, tenants=("a", "b")) as watch:
+        await until(lambda: all(health.tails for health in watch.health))
+        for number, tenant in enumerate(("a", "b")):
+            labels, line = {"job": name, "job_id": "7"}, CRASH.format(number)
+            await Shipper(double.url, tenant).ship(labels, [(time.time_ns(), line)])
+        await world.kept(job.attempt.id, 2)
+        assert await watch.drain(job.attempt.id, 20)
+    cursors = [await world.store.loki_cursor(cursor_name(double.url, each)) for each in ("a", "b")]
+    assert all(cursors)
 
 
 async def test_a_node_s_own_log_speaks_of_the_attempts_on_it(world: World, loki: Place) -> None:
