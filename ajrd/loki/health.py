@@ -28,7 +28,7 @@ class Health:
     """One tenant.
 
     ``lag`` is how far behind now everything has been read, seconds. ``entries`` were read, those of
-    an overlap each time; ``unmanaged`` of them belong to no job that opted in, ``early`` to a moment
+    an overlap each time; ``unmanaged`` of them belong to no job that opted in, ``early`` to a time
     that Slurm has not been asked about yet. ``found`` anomalies were told, ``swept`` of them by the
     sweep first. ``tails`` are open; ``dropped`` entries they named as dropped (they drop more than
     they name). ``unsplit`` groups of equal time were too large for any answer. ``errors`` go by

@@ -52,6 +52,7 @@ def test_the_verification_job_recovers_with_loki_as_its_only_source(
         assert cause is not None
         assert cause.anomaly.by_loki
         assert cause.anomaly.finding.text.startswith("Rank0: (1) segmentation fault")
+    assert f"evidence  loki:{shipped.folder}/job.sh_{job_id}_date_" in shipped.status(job_id)
 
 
 def test_a_line_of_a_file_that_is_in_loki_too_is_one_anomaly(
