@@ -101,8 +101,9 @@ class Service(labdemo.service.Service):
         return self.process.wait(PATIENCE)
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of its own log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line[0] == "{"]
+        """The complete lines of its own log."""
+        lines = self.log.read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def said(self, event: str, **facts: Any) -> list[dict[str, Any]]:
         """Those of one event, and with these facts."""

@@ -58,6 +58,10 @@ OPTIONAL = frozenset({Step.ANNOUNCE, Step.UPDATE})
 PASSING = frozenset({Refusal.WRONG_STATE, Refusal.NOT_PERMITTED})
 #: So often such a step is tried, with up to SLOW seconds in between. A release is never given up.
 MAX_TRIES = 60
+#: So often a successor's start is set: a slurmctld that dies forgets its last seconds.
+MAX_UPDATES = 5
+#: What a requeue makes a job wait, beyond the second of its kill (``batch_requeue_fini``).
+REQUEUE_WAIT = timedelta(seconds=120)
 #: A decision that needs nothing more, whoever has closed it.
 _OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 #: Seconds between looks while Slurm works, and while a job waits for resources.
@@ -185,7 +189,7 @@ class Driver:
             verb=decision.verb,
             attempt=run.attempt.idx,
             job=seen,
-            settled=frozenset(a.step for a in decision.actions if _settled(a)),
+            settled=frozenset(a.step for a in decision.actions if _settled(a, seen)),
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
             now=now,
             hold_deadline=decision.hold_deadline,
@@ -215,8 +219,6 @@ class Driver:
         target = _target(step, run.job, situation)
         if step is Step.RELEASE:
             await self._before_release(run.attempt)
-        if step is Step.REQUEUE_HOLD:
-            await self._forget_update(decision, run)
         await run.claim(action, self._clock(), target)
         asked = ticks()
         if step in KILLING and next_move(await self._look(decision, run)) != move:
@@ -236,12 +238,6 @@ class Driver:
         await self._finish(action, run, ActionState.DONE, result)
         log.info("action_done", job=target, attempt=run.attempt.idx, step=step.value, did=result)
         return move
-
-    async def _forget_update(self, decision: DecisionRecord, run: Run) -> None:
-        """A kill is repeated when slurmctld died and forgot it: its update is forgotten, too."""
-        for action in decision.actions:
-            if action.step is Step.UPDATE and _settled(action):
-                await self._finish(action, run, ActionState.INTENDED, "its kill is repeated")
 
     async def _command(
         self, step: Step, target: str, decision: DecisionRecord, run: Run, situation: Situation
@@ -317,9 +313,17 @@ class Driver:
         )
 
 
-def _settled(action: ActionRecord) -> bool:
+def _settled(action: ActionRecord, seen: JobInfo | None) -> bool:
     over = action.state in (ActionState.DONE, ActionState.SKIPPED)
+    if action.step is Step.UPDATE and over and action.tries < MAX_UPDATES and seen:
+        return not _waits_as_requeued(seen)
     return over or (action.step in OPTIONAL and action.state is ActionState.FAILED)
+
+
+def _waits_as_requeued(seen: JobInfo) -> bool:
+    """Does the job show the start that a requeue gives it? Then slurmctld has forgotten ours."""
+    start = seen.eligible_time
+    return start is not None and start - earliest_start(seen) > REQUEUE_WAIT / 2
 
 
 def _begun(action: ActionRecord) -> bool:

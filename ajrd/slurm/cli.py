@@ -49,7 +49,7 @@ class CliSlurm:
 
     async def cluster(self) -> ClusterInfo:
         """Name, version and the settings that matter here."""
-        done = await self._ask("scontrol", "show", "config")
+        done = await self._read("scontrol", "show", "config")
         info = _understood("scontrol show config", lambda: parse.cluster_from_config(done.out))
         self._version = info.version
         return info
@@ -70,16 +70,14 @@ class CliSlurm:
             return await self._list()
         try:
             return await self._list("-j", ",".join(job_ids))
-        except SlurmRejected as error:
-            if error.code == Refusal.UNKNOWN_JOB:
-                return []
-            raise SlurmUnavailable(str(error)) from error
+        except SlurmRejected:
+            return []
 
     async def _list(self, *selection: str) -> list[JobInfo]:
         if self._version is None:
             await self.cluster()
         if self._version is not None and self._version >= FULL_JSON:
-            done = await self._ask("squeue", "-t", "all", *selection, "--json")
+            done = await self._read("squeue", "-t", "all", *selection, "--json")
             return _understood("squeue --json", lambda: documents.jobs_from_json(done.out))
         return await self._list_by_fields(*selection)
 
@@ -87,13 +85,13 @@ class CliSlurm:
         sep = f"<{secrets.token_hex(12)}>"
         squeue = ("squeue", "--noheader", "--all", "--array", "-t", "all", *selection)
         fields, excluded = await asyncio.gather(
-            self._ask(*squeue, "-O", parse.long_format(parse.JOB_FIELDS, sep)),
-            self._ask(*squeue, "-o", f"%A{sep}%x{sep}"),
+            self._read(*squeue, "-O", parse.long_format(parse.JOB_FIELDS, sep)),
+            self._read(*squeue, "-o", f"%A{sep}%x{sep}"),
         )
         jobs = _understood("squeue", lambda: _jobs(fields.out, excluded.out, sep))
         if not any(job.held is HoldBy.REQUEUE_HOLD for job in jobs):
             return jobs
-        dump = await self._ask("squeue", "--json")
+        dump = await self._read("squeue", "--json")
         held = _understood("squeue --json", lambda: documents.admin_held(dump.out))
         return documents.with_admin_holds(jobs, held)
 
@@ -167,6 +165,15 @@ class CliSlurm:
 
     async def close(self) -> None:
         """Nothing is kept open between calls."""
+
+    async def _read(self, *argv: str) -> Finished:
+        """The answer to a question. Only that a job is not known is news; no other refusal is."""
+        try:
+            return await self._ask(*argv)
+        except SlurmRejected as error:
+            if error.code == Refusal.UNKNOWN_JOB:
+                raise
+            raise SlurmUnavailable(str(error)) from error
 
     async def _ask(self, *argv: str) -> Finished:
         return _accepted(argv, await self._run(*argv))

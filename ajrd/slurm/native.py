@@ -75,12 +75,12 @@ class PyslurmSlurm:
 
     async def cluster(self) -> ClusterInfo:
         """Name, version and the settings that matter here."""
-        said = await self._ask("config", "cluster")
+        said = await self._read("config", "cluster")
         return _understood("config", lambda: _cluster(said))
 
     async def jobs(self) -> list[JobInfo]:
         """Every job that slurmctld knows."""
-        said = await self._ask("jobs", "jobs")
+        said = await self._read("jobs", "jobs")
         jobs = _understood("jobs", lambda: [_job(job) for job in said])
         known = {_ended(job) for job in jobs} & self._exit_codes.keys()
         self._exit_codes = {ended: self._exit_codes[ended] for ended in known}
@@ -91,11 +91,9 @@ class PyslurmSlurm:
         if not job_id.isdigit():
             return await self._commands.job(job_id)
         try:
-            said = await self._ask(job_id, "job", raw_id=int(job_id))
-        except SlurmRejected as error:
-            if error.code == Refusal.UNKNOWN_JOB:
-                return None
-            raise SlurmUnavailable(str(error)) from error
+            said = await self._read(job_id, "job", raw_id=int(job_id))
+        except SlurmRejected:
+            return None
         return (await self._certain([_understood(job_id, lambda: _job(said))]))[0]
 
     async def steps(self, job_id: str) -> list[StepInfo]:
@@ -146,6 +144,15 @@ class PyslurmSlurm:
         """End the process in which pyslurm lives."""
         await self._ask.close()
         await self._commands.close()
+
+    async def _read(self, about: str, name: str, **arguments: Any) -> Any:
+        """The answer to a question. Only that a job is not known is news; no other refusal is."""
+        try:
+            return await self._ask(about, name, **arguments)
+        except SlurmRejected as error:
+            if error.code == Refusal.UNKNOWN_JOB:
+                raise
+            raise SlurmUnavailable(str(error)) from error
 
     async def _certain(self, jobs: list[JobInfo]) -> list[JobInfo]:
         """``jobs`` with one command for all that is doubtful of them, if anything is."""

@@ -1,7 +1,7 @@
 """What Slurm's error texts mean: slurmctld refused, or slurmctld was not reached.
 
-The texts stand in ``src/common/slurm_errno.c`` and have not changed from 22.05 to 25.11; all
-but the last two of the second table were seen from a real Slurm 22.05.
+The texts stand in ``src/common/slurm_errno.c`` and have not changed from 22.05 to 25.11, or are the
+C library's for a connection that breaks; most were seen from a real Slurm 22.05.
 """
 
 from __future__ import annotations
@@ -24,6 +24,19 @@ _UNREACHABLE = {
     "zero bytes were transmitted": "check slurmctld's log and the versions on both sides",
     "transport endpoint": "check that slurmctld runs (scontrol ping)",
     "connection refused": "check that slurmctld runs (scontrol ping)",
+    "connection reset": "check that slurmctld runs (scontrol ping)",
+    "connection timed out": "check the network to slurmctld's host",
+    "broken pipe": "check that slurmctld runs (scontrol ping)",
+    "no route to host": "check the network to slurmctld's host",
+    "network is unreachable": "check the network to slurmctld's host",
+    "communication connection failure": "check that slurmctld runs (scontrol ping)",
+    "communication shutdown failure": "check that slurmctld runs (scontrol ping)",
+    "message send failure": "check that slurmctld runs (scontrol ping)",
+    "message receive failure": "check that slurmctld runs (scontrol ping)",
+    "can't find an address": "check slurm.conf and the name service",
+    "resource temporarily unavailable": "this host or slurmctld's is overloaded",
+    "cannot allocate memory": "this host or slurmctld's is out of memory",
+    "rate limit exceeded": "slurmctld limits requests (rl_enable); raise slurm.poll",
     "socket timed out": "slurmctld is overloaded or hung; check sdiag",
     "timed out on send/recv": "slurmctld is overloaded or hung; check sdiag",
     "in standby mode": "the primary slurmctld is gone and the backup has not taken over",

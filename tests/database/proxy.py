@@ -15,7 +15,8 @@ class Proxy:
         self._target = port
         self._flows = threading.Event()
         self._flows.set()
-        self._sockets: list[socket.socket] = []
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -24,9 +25,13 @@ class Proxy:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.cut()
         self._flows.set()
+        while any(thread.is_alive() for thread in self._threads):
+            self.cut()
+            self._threads[-1].join(0.05)
 
     def stall(self) -> None:
         """From now on nothing arrives any more, in either direction."""
@@ -38,27 +43,25 @@ class Proxy:
 
     def cut(self) -> None:
         """Ends every connection."""
-        for each in self._sockets:
+        for each in tuple(self._open):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self._sockets.clear()
 
     def _accept(self) -> None:
         while True:
             client, _ = self._listener.accept()
-            self._sockets.append(client)
             self._begin(self._join, client)
 
     def _join(self, client: socket.socket) -> None:
-        try:
-            server = socket.create_connection(("127.0.0.1", self._target))
-        except OSError:
-            client.close()
-            return
-        self._sockets.append(server)
-        self._begin(self._pump, server, client)
-        self._pump(client, server)
+        with client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            both = {client, server}
+            self._open |= both
+            back = self._begin(self._pump, server, client)
+            try:
+                self._pump(client, server)
+            finally:
+                back.join()
+                self._open -= both
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(65536):
@@ -66,9 +69,12 @@ class Proxy:
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
 
-    def _begin(self, work: Callable[..., None], *args: socket.socket) -> None:
+    def _begin(self, work: Callable[..., None], *args: socket.socket) -> threading.Thread:
         def run() -> None:
             with suppress(OSError):
                 work(*args)
 
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread

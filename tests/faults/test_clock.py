@@ -101,9 +101,14 @@ def test_the_clock_is_set_during_a_recovery(
 
 
 @pytest.mark.parametrize(
-    "checkpoint", ["commit_before:writing a decision", "commit_after:finishing requeue_hold"]
+    ("checkpoint", "before", "after"),
+    [
+        ("commit_before:writing a decision", "+1h", "+0"),
+        in_full("commit_before:writing a decision", "+0", "+1h"),
+        in_full("commit_after:finishing requeue_hold", "+1h", "+0"),
+        ("commit_after:finishing requeue_hold", "+0", "+1h"),
+    ],
 )
-@pytest.mark.parametrize(("before", "after"), [("+1h", "+0"), ("+0", "+1h")])
 def test_the_clock_was_set_while_ajrd_was_dead(
     service: Service, clock: WallClock, checkpoint: str, before: str, after: str
 ) -> None:

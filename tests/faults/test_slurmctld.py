@@ -240,3 +240,20 @@ def test_every_command_is_refused_three_times(
     crash(service)
     recovered_once(service, job_id)
     started_twice(service)
+
+
+@pytest.mark.parametrize("words", ["Connection reset by peer", in_full("no such words before")])
+def test_every_question_is_refused_three_times(
+    make_service: Make, tmp_path: Path, words: str
+) -> None:
+    """ajrd lives on, and knows nothing new."""
+    manners = Manners(tmp_path)
+    service = make_service(slurm={"bin_dir": str(manners.bin_dir)})
+    service.start()
+    job_id = submitted(service)
+    say = f'echo "slurm_load_jobs error: {words}" >&2'
+    refuse = f'[ $(wc -l <"$said") -gt 3 ] || {{ {say}; exit 1; }}'
+    manners.be(f'case $0 in */squeue) echo >>"$said"; {refuse};; esac')
+    crash(service)
+    recovered_once(service, job_id)
+    started_twice(service)

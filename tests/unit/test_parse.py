@@ -255,6 +255,7 @@ def test_a_refusal_has_a_code(text: str, code: Refusal) -> None:
         "Socket timed out on send/recv operation for job 3",
         "squeue: error: Munge encode failed: Failed to access\nProtocol authentication error",
         "Unexpected message received for job 1",
+        "slurm_load_jobs error: Connection reset by peer",
         "error: cannot stat file x: Permission denied\nfatal: Unable to process configuration file",
     ],
 )

@@ -81,6 +81,16 @@ async def test_an_answer_that_makes_no_sense_is_no_answer(tmp_path: Path) -> Non
         await CliSlurm(bin_dir=str(tmp_path)).cluster()
 
 
+async def test_a_question_that_is_refused_is_not_answered(tmp_path: Path) -> None:
+    """Whatever the words: the caller must not take it for news of the job."""
+    for name in ("scontrol", "squeue"):
+        command(tmp_path, name, "echo 'slurm_load error: no such words before' >&2; exit 1")
+    slurm = CliSlurm(bin_dir=str(tmp_path))
+    for call in (slurm.cluster, slurm.jobs, lambda: slurm.job("7")):
+        with pytest.raises(SlurmUnavailable, match="no such words before"):
+            await call()
+
+
 @pytest.mark.parametrize("job_id", ["--help", "1;reboot", "1 2", "", "all"])
 async def test_what_is_no_job_id_reaches_no_command(tmp_path: Path, job_id: str) -> None:
     slurm = CliSlurm(bin_dir=str(tmp_path))
