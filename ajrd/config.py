@@ -6,10 +6,12 @@ are errors: a misspelt safety setting must not be ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -21,8 +23,12 @@ from pydantic import (
     model_validator,
 )
 
+from ajrd.detect.pattern import LITTLE_MEMORY, check
 from ajrd.errors import ConfigError
 from ajrd.store.address import CREDENTIAL, TIMEOUT, Address, Tls, parse_url
+
+#: Names among the credentials that systemd hands to the service.
+LOKI_PASSWORD, LOKI_TOKEN = "ajrd-loki-password", "ajrd-loki-token"
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -103,6 +109,7 @@ class RecoverySection(_Section):
 class LogsSection(_Section):
     """Where step logs are looked for."""
 
+    files: bool = Field(default=True, description="read the files; false: Loki has all of them")
     report_dir: str | None = Field(
         default=None, description="folder in which the step hook reports log files"
     )
@@ -161,6 +168,136 @@ class DatabaseSection(_Section):
         return Address(self.url, self.password_file, self.tls.files(), self.timeout)
 
 
+class LokiLabels(_Section):
+    """Which labels or structured metadata tell what; of several the first that is there counts."""
+
+    job: tuple[str, ...] = Field(
+        default=("job_id", "slurm_job_id", "slurm_jobid"), description="the number of the job"
+    )
+    file: tuple[str, ...] = Field(
+        default=("filename", "file"), description="the path of the file a line was read from"
+    )
+    node: tuple[str, ...] = Field(
+        default=("node", "nodename", "hostname", "host"), description="the node's name"
+    )
+
+    @field_validator("job", "file", "node")
+    @classmethod
+    def _are_labels(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[a-zA-Z_]\w{0,100}", name, re.ASCII):
+                raise ValueError(f"{name!r} cannot be the name of a label")
+        return names
+
+
+class LokiAuth(_Section):
+    """Who ajrd is to Loki: a user with a password, or a token."""
+
+    user: str | None = Field(default=None, description="user of basic authentication")
+    password_file: str | None = Field(
+        default=None,
+        description=f"file with that user's password; default: the credential {LOKI_PASSWORD}",
+    )
+    token_file: str | None = Field(
+        default=None,
+        description=f"file with a bearer token; default: the credential {LOKI_TOKEN}",
+    )
+
+
+class LokiSection(_Section):
+    """Where compute nodes ship their logs to, and what of it is theirs."""
+
+    url: str | None = Field(
+        default=None, description="http(s)://HOST[:PORT][/PREFIX] of Loki; without it: no Loki"
+    )
+    tenants: tuple[str, ...] = Field(
+        default=(), description="tenants (X-Scope-OrgID), each read by itself; none: no header"
+    )
+    jobs: tuple[str, ...] = Field(
+        default=('{job="slurm"}',), description="selectors of the streams of jobs"
+    )
+    nodes: tuple[str, ...] = Field(
+        default=(),
+        description="selectors of the nodes' own logs: kernel, syslog; for nodes that jobs have"
+        " to themselves",
+    )
+    labels: LokiLabels = LokiLabels()
+    file_pattern: str | None = Field(
+        default=None,
+        description="where file names hold the job's number: a pattern with (?P<job>...);"
+        " default: anywhere",
+    )
+    line_pattern: str | None = Field(
+        default=None, description="the same for lines of streams that tell neither job nor file"
+    )
+    auth: LokiAuth = LokiAuth()
+    tls: TlsSection = TlsSection()
+    tail: bool = Field(default=True, description="follow live; without it the sweep alone finds")
+    interval: Seconds = Field(default=5.0, description="between two sweeps, seconds")
+    overlap: Seconds = Field(
+        default=60.0, description="how much each sweep reads again, for late lines, seconds"
+    )
+    late: Seconds = Field(
+        default=3600.0,
+        description="how late a line may at most come: so much is read again every 5 minutes,"
+        " seconds",
+    )
+    lag: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=2.0, description="how long shippers take; an ended job is waited for, seconds"
+    )
+    window: Seconds = Field(default=3600.0, description="longest stretch of one query, seconds")
+    limit: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        default=5000, description="entries of one answer; not over Loki's own limit"
+    )
+    query_length: Annotated[int, Field(ge=500, le=100_000)] = Field(
+        default=4000, description="characters of one query; longer filters become several"
+    )
+    timeout: Seconds = Field(default=30.0, description="time limit of one request, seconds")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("is not http(s)://HOST[:PORT][/PREFIX]")
+        if parts.password or parts.username:
+            raise ValueError("must not hold a user or a password: see `loki.auth`")
+        return url.rstrip("/") if url else None
+
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
+        for tenant in tenants:
+            if not re.fullmatch(r"[\w!.*'()|-]{1,150}", tenant, re.ASCII):
+                raise ValueError(f"{tenant!r} cannot be a tenant")
+        return tenants
+
+    @field_validator("jobs", "nodes")
+    @classmethod
+    def _are_selectors(cls, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        for selector in selectors:
+            if not (selector.startswith("{") and selector.rstrip().endswith("}")):
+                raise ValueError(f'{selector!r} is not a selector like {{job="slurm"}}')
+        return selectors
+
+    @field_validator("file_pattern", "line_pattern")
+    @classmethod
+    def _names_the_job(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check(pattern, sensitive=True, re2_only=True, memory=LITTLE_MEMORY)
+            if "(?P<job>" not in pattern:
+                raise ValueError("needs a group (?P<job>...)")
+        return pattern
+
+    @model_validator(mode="after")
+    def _fits(self) -> LokiSection:
+        if not self.overlap <= self.late:
+            raise ValueError("overlap must not be longer than late")
+        if self.auth.user and self.auth.token_file:
+            raise ValueError("auth: either a user or a token")
+        return self
+
+
 class LogFormat(StrEnum):
     """How the service's own log looks; ``auto``: readable on a terminal, else JSON lines."""
 
@@ -182,6 +319,7 @@ class Config(_Section):
     slurm: SlurmSection = SlurmSection()
     recovery: RecoverySection = RecoverySection()
     logs: LogsSection = LogsSection()
+    loki: LokiSection = LokiSection()
     database: DatabaseSection = DatabaseSection()
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
@@ -194,6 +332,12 @@ class Config(_Section):
             raise ValueError(
                 f"recovery.lease ({lease:g} s) must be at least slurm.timeout + 3 s ({least:g} s)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _logs_are_read(self) -> Config:
+        if not (self.logs.files or self.loki.url):
+            raise ValueError("logs.files is off and loki.url is not set: no log would be read")
         return self
 
 

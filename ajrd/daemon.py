@@ -26,6 +26,7 @@ from ajrd.config import Config, load
 from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
+from ajrd.manylogs import ManyLogs, Watch
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
@@ -40,6 +41,8 @@ log = structlog.get_logger("ajrd")
 FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
 STOP_VARIABLE = "AJRD_TEST_STOP_AT"
+#: Sections that are taken up at a start alone.
+_FIXED = ("slurm", "database", "logs", "loki")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 
@@ -131,9 +134,7 @@ class Service:
 
     async def _lead(self, leadership: Leadership, store: Store, slurm: Slurm) -> None:
         """Runs the parts that act, until cancelled or replaced by another ajrd."""
-        logs = LogWatch(
-            slurm, store, self._judgement.detectors, self._config.logs.report_dir, self._clock
-        )
+        logs = ManyLogs(self._watches(store, slurm))
         settings = recovery_settings(self._config)
         recovery = self._recovery = Recovery(
             slurm,
@@ -145,7 +146,7 @@ class Service:
             leadership,
             self._checkpoint,
         )
-        logs.learn, logs.hear = recovery.learn, recovery.hear
+        logs.tell(recovery.learn, recovery.hear)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(leadership.keep(), name="lease")
@@ -156,6 +157,19 @@ class Service:
         finally:
             self._recovery = None
         await recovery.leave_notes()
+
+    def _watches(self, store: Store, slurm: Slurm) -> list[Watch]:
+        """Where logs are read, as it is configured."""
+        config, watches = self._config, list[Watch]()
+        if config.logs.files:
+            report_dir = config.logs.report_dir
+            detectors = self._judgement.detectors
+            watches.append(LogWatch(slurm, store, detectors, report_dir, self._clock))
+        if config.loki.url:
+            from ajrd.loki.watch import LokiWatch
+
+            watches.append(LokiWatch(config.loki, store, self._judgement, self._clock))
+        return watches
 
     async def _reload_on(self, reload: asyncio.Event) -> None:
         while True:
@@ -173,8 +187,9 @@ class Service:
 
     def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config
-        if (old.slurm, old.database, old.logs) != (config.slurm, config.database, config.logs):
-            log.warning("restart_needed", why="slurm, database and logs change only at a start")
+        if any(getattr(old, name) != getattr(config, name) for name in _FIXED):
+            why = f"{', '.join(_FIXED)} change only at a start"
+            log.warning("restart_needed", why=why)
         journal.configure(config.logging)
         if self._recovery is not None:
             self._recovery.configure(recovery_settings(config))

@@ -35,5 +35,28 @@ class StoreUnavailable(AjrdError):
     """
 
 
+class LokiUnavailable(AjrdError):
+    """Loki did not answer, or not with what was asked for: what it holds is *unknown*.
+
+    ``pause`` is how long to wait before asking again, seconds, as far as Loki said so.
+    """
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+class LokiTooMuch(LokiUnavailable):
+    """Loki would answer a question about a shorter time, or for fewer entries."""
+
+
+class LokiRefused(LokiUnavailable):
+    """Loki does not understand or allow the question: the configuration has to be changed."""
+
+
+class LokiDenied(LokiRefused):
+    """Loki lets this user, token or tenant not read."""
+
+
 class NotLeader(AjrdError):
     """Another process has taken over the lease; nothing was written, and nothing may be done."""

@@ -13,6 +13,9 @@ from ajrd.detect.engine import Engine, compile_engine
 from ajrd.logs.feed import DetectorFactory
 from ajrd.model import Anomaly, Finding, JobInfo, Verdict
 
+#: Findings of one rule in one stream that are told one by one.
+STREAM_CAP = 1000
+
 
 class Judgement:
     """Detection as the rest of the service sees it."""
@@ -29,6 +32,7 @@ class Judgement:
         """
         catalogue = Catalogue.load(rules_dirs)
         self._engine, self.digest = compile_engine(catalogue), catalogue.digest
+        self.catalogue = catalogue
 
     def detectors(self, progress: str) -> DetectorFactory:
         """Makes detectors for the log files of an attempt; ``progress`` is the owner's pattern.
@@ -37,6 +41,11 @@ class Judgement:
         """
         own = CompiledProgress.of_owner(progress) if progress else None
         return lambda: Detector(self._engine, own)
+
+    def listener(self, progress: str) -> Detector:
+        """A detector for a stream of which only what matters is to be had: no context in it."""
+        own = CompiledProgress.of_owner(progress) if progress else None
+        return Detector(self._engine, own, context=False, cap=STREAM_CAP)
 
     def classify(self, anomalies: Sequence[Anomaly]) -> Verdict:
         """One verdict from all standing evidence."""

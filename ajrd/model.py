@@ -225,12 +225,19 @@ class Progress:
 class Anomaly:
     """A finding in an attempt: where it stood and when ajrd read it.
 
-    ``source`` is the file path, ``loki:<stream>`` or ``slurm`` (the end state itself).
+    ``source`` is the file path, ``loki:<file or stream>`` or ``slurm`` (the end state itself).
+    ``twin`` names the entry of Loki that it was found in, "" for any other.
     """
 
     finding: Finding
     source: str
     detected_at: datetime
+    twin: str = ""
+
+    @property
+    def by_loki(self) -> bool:
+        """Is it known from Loki alone?"""
+        return self.source.startswith("loki:")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
     "db": ("ajrd.cli.db", "db", "Look after the database: check, upgrade, prune."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
+    "loki": ("ajrd.cli.loki", "loki", "Look at the Loki that logs are shipped to."),
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
     "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),

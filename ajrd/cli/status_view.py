@@ -77,7 +77,8 @@ def _details(history: AttemptHistory) -> Iterator[str]:
     for action in decision.actions if decision else ():
         yield printable(f"  action    {_action(action)}")
     for source in history.sources:
-        yield printable(f"  log       {source.path} ({source.line_no} lines read)")
+        lines = "" if source.path.startswith("loki:") else f" ({source.line_no} lines read)"
+        yield printable(f"  log       {source.path}{lines}")
     if log_note:
         yield printable(f"  logs      {log_note}")
 
@@ -85,7 +86,8 @@ def _details(history: AttemptHistory) -> Iterator[str]:
 def _evidence(record: AnomalyRecord, total: int) -> Iterator[str]:
     seen = record.anomaly
     more = f", {total - 1} more" if total > 1 else ""
-    where = "Slurm" if seen.source == "slurm" else f"{seen.source} line {seen.finding.line_no}"
+    line = "" if seen.by_loki else f" line {seen.finding.line_no}"
+    where = "Slurm" if seen.source == "slurm" else f"{seen.source}{line}"
     yield printable(f"  evidence  {where}, {local_time(seen.detected_at)}{more}")
     yield from (f"            | {printable(line)}" for line in seen.finding.before)
     yield f"            > {printable(seen.finding.text)}"

@@ -80,7 +80,7 @@ class _Unread:
 class Detector:
     """Looks at one file, block after block.
 
-    After ``CAP`` findings of one rule its further ones are not told; yet when progress has
+    After ``cap`` findings of one rule its further ones are not told; yet when progress has
     answered the last one told, the newest one of the next block is told again, for it may be
     the one that the run did not survive.
 
@@ -96,11 +96,13 @@ class Detector:
         *,
         patient: bool = False,
         context: bool = True,
+        cap: int = CAP,
     ) -> None:
         self._engine = engine
         self._own_progress = own_progress
         self._patient = patient
         self._context = context
+        self._cap = cap
         self._tallies: dict[int, _Tally] = {}
         self._suppressed: Counter[str] = Counter()
         self._progress_at = -1
@@ -146,7 +148,7 @@ class Detector:
 
     def _judge(self, block: _Block, suspects: Suspects) -> list[Finding]:
         rules = suspects.crowded or frozenset(index for _, index in suspects.places)
-        full = frozenset(index for index in rules if self._tally(index).told >= CAP)
+        full = frozenset(index for index in rules if self._tally(index).told >= self._cap)
         if suspects.crowded:
             found = list(self._tell_all(block, rules - full))
         else:
@@ -180,7 +182,7 @@ class Detector:
 
     def _tell_line(self, block: _Block, line: _Line, rules: Iterable[int]) -> Iterator[Finding]:
         for index in sorted(rules):
-            if self._tally(index).told >= CAP:
+            if self._tally(index).told >= self._cap:
                 continue
             if hit := self._rule(index).hit(block.text[line.start : line.end]):
                 yield self._tell(index, hit, block, line, self._before)
@@ -191,7 +193,7 @@ class Detector:
         while rules and (line := self._next_line(block, place, rules)) is not None:
             place = line.end + 1
             yield from self._tell_line(block, line, rules)
-            rules = frozenset(index for index in rules if self._tally(index).told < CAP)
+            rules = frozenset(index for index in rules if self._tally(index).told < self._cap)
 
     def _newest(self, unread: _Unread, index: int) -> Finding | None:
         """The last line of the block of which the rule speaks."""

@@ -150,10 +150,10 @@ def _rare(texts: Texts) -> bool:
 def _is_rare(text: str) -> bool:
     own = "".join(_EVERYDAY.sub("", text).split())
     long = len(own) >= _OWN and len("".join(text.split())) >= _RARE
-    return long and text not in _everyday_text()
+    return long and text not in everyday_text()
 
 
 @functools.cache
-def _everyday_text() -> str:
+def everyday_text() -> str:
     """What healthy logs are full of (``ajrd/rules/everyday.txt``), in lower case."""
     return (Path(__file__).resolve().parent.parent / "rules" / "everyday.txt").read_text().lower()

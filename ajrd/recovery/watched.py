@@ -20,6 +20,9 @@ from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 MAX_UNSTORED = 1000
 
 
+_Key = tuple[str, int, str, str]
+
+
 @dataclass(slots=True)
 class Chapter:
     """One attempt with its evidence.
@@ -32,13 +35,14 @@ class Chapter:
 
     attempt: AttemptRecord
     unsaved: list[tuple[AttemptRecord, str, datetime]] = field(default_factory=list)
-    evidence: dict[tuple[str, int, str, str], AnomalyRecord] = field(default_factory=dict)
+    evidence: dict[_Key, AnomalyRecord] = field(default_factory=dict)
     pulses: dict[str, Pulse] = field(default_factory=dict)
     notebook: Notebook | None = None
     decided: bool = False
     draining: bool = False
     drained: bool = False
     weighed: int = 0
+    _row_keys: dict[int, _Key] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -61,7 +65,10 @@ class Chapter:
         return not (self.unsaved or self.notebook or any(not r.id for r in self.anomalies))
 
     def add(self, records: Iterable[AnomalyRecord]) -> bool:
-        """Takes evidence, and row numbers for evidence that had none; True if it was new."""
+        """Takes evidence, and row numbers for evidence that had none; True if it was new.
+
+        Two that have one row are the same line, from a file and by Loki: the file's stays.
+        """
         before = len(self.evidence)
         for record in records:
             key = _identity(record.anomaly)
@@ -70,7 +77,17 @@ class Chapter:
                 self.evidence[key] = replace(known, id=record.id or known.id)
             elif record.id or len(self.evidence) < MAX_UNSTORED:
                 self.evidence[key] = record
+            if record.id:
+                self._unite(key, record)
         return len(self.evidence) > before
+
+    def _unite(self, key: _Key, record: AnomalyRecord) -> None:
+        other = self._row_keys.setdefault(record.id, key)
+        if other == key:
+            return
+        less = other if self.evidence[other].anomaly.by_loki else key
+        self.evidence.pop(less, None)
+        self._row_keys[record.id] = key if less == other else other
 
 
 @dataclass(slots=True)
@@ -98,7 +115,7 @@ class Watched:
         return self.chapters[-1] if self.chapters else None
 
 
-def _identity(anomaly: Anomaly) -> tuple[str, int, str, str]:
+def _identity(anomaly: Anomaly) -> _Key:
     """What makes a line the same line; as the store's digest does."""
     finding = anomaly.finding
     return anomaly.source, finding.offset, finding.rule, finding.text

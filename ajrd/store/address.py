@@ -6,7 +6,6 @@ Imports nothing heavy: the reading commands need it and must start at once.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ajrd.errors import ConfigError
+from ajrd.secret import read_secret
 
 if TYPE_CHECKING:
     import ssl
@@ -92,12 +92,8 @@ class Address:
 
         Its bytes are kept one by one: the drivers encode it as Latin-1, whatever it is.
         """
-        if self.password_file:
-            return _secret(Path(self.password_file))
-        folder = environ.get("CREDENTIALS_DIRECTORY")
-        if folder and (Path(folder) / CREDENTIAL).exists():
-            return _secret(Path(folder) / CREDENTIAL)
-        return ""
+        secret = read_secret(self.password_file, CREDENTIAL, "the database", environ)
+        return secret.decode("latin-1")
 
 
 def parse_url(url: str) -> Path | Server:
@@ -135,13 +131,3 @@ def _server(url: str) -> Server:
         name=name,
         unix_socket=options.get("unix_socket", [None])[0],
     )
-
-
-def _secret(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & stat.S_IRWXO:
-                raise ConfigError(f"everybody may read the password in {path}: chmod o= {path}")
-            return file.read(4096).rstrip(b"\r\n").decode("latin-1")
-    except OSError as error:
-        raise ConfigError(f"cannot read the password of the database: {error}") from None

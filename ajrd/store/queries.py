@@ -142,6 +142,11 @@ def the_revision() -> Query:
     return Query("SELECT version_num FROM alembic_version")
 
 
+def loki_cursor(name: str) -> Query:
+    """How far a stretch of Loki was read."""
+    return Query("SELECT * FROM loki_cursors WHERE loki_cursors.name = :name", {"name": name})
+
+
 def the_lease() -> Query:
     """The row of whoever leads."""
     return Query("SELECT * FROM leases WHERE leases.name = 'leader'")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ajrd.model import ActionState, Anomaly, DecisionState, Step, Verb
+from ajrd.model import (
+    ActionState,
+    Anomaly,
+    DecisionState,
+    Progress,
+    ReadPosition,
+    Step,
+    Verb,
+)
 
 #: The result of a command whose answer was lost, when Slurm shows what it has done.
 RESULT_SEEN = "its result was seen"
@@ -62,6 +70,23 @@ class AnomalyRecord:
     id: int
     attempt: int
     anomaly: Anomaly
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a stretch of Loki was read: up to ``ns``, in nanoseconds since 1970."""
+
+    name: str
+    ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What came for one attempt from somewhere else than a file: (position, progress) pairs."""
+
+    attempt: AttemptRecord
+    seen: tuple[Anomaly, ...]
+    positions: tuple[tuple[ReadPosition, Progress | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,14 +136,15 @@ def anomaly(row: Row) -> AnomalyRecord:
         after=tuple(_decoded(row, "after")),
         facts=dict(_decoded(row, "facts")),
     )
-    seen = Anomaly(finding, _decoded(row, "source"), _decoded(row, "detected_at"))
+    source, detected_at = _decoded(row, "source"), _decoded(row, "detected_at")
+    seen = Anomaly(finding, source, detected_at, row["twin"] or "")
     return AnomalyRecord(id=row["id"], attempt=row["attempt"], anomaly=seen)
 
 
 def anomaly_values(attempt_id: int, seen: Anomaly) -> dict[str, Any]:
     """The columns of one anomaly. ``digest`` names the line, so it can be kept only once."""
     finding = seen.finding
-    identity = f"{seen.source}\0{finding.offset}\0{finding.rule}\0{finding.text}"
+    place = f"{seen.source}\0{finding.offset}\0{finding.rule}\0{finding.text}"
     return {
         "attempt": attempt_id,
         "rule": finding.rule,
@@ -159,7 +160,8 @@ def anomaly_values(attempt_id: int, seen: Anomaly) -> dict[str, Any]:
         "after": list(finding.after),
         "facts": dict(finding.facts),
         "detected_at": seen.detected_at,
-        "digest": text_digest(identity),
+        "digest": seen.twin or text_digest(place),
+        "twin": seen.twin or None,
     }
 
 

@@ -38,7 +38,7 @@ from sqlalchemy.schema import SchemaItem
 from ajrd.store import values
 
 #: The newest revision of ``migrations/versions``: what this ajrd reads and writes.
-REVISION = "0002"
+REVISION = "0003"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -210,7 +210,9 @@ anomalies = _table(
     Column("facts", Document, nullable=False),
     Column("detected_at", UtcTime, nullable=False),
     Column("digest", Name(64), nullable=False),
+    Column("twin", Name(64)),
     UniqueConstraint("attempt", "digest", name="uq_anomalies_line"),
+    Index("uq_anomalies_twin", "attempt", "twin", unique=True),
 )
 
 decisions = _table(
@@ -296,4 +298,11 @@ leases = _table(
     Column("acquired_at", UtcTime, nullable=False),
     Column("renewed_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
+)
+
+loki_cursors = _table(
+    "loki_cursors",
+    Column("name", Name(64), primary_key=True),
+    Column("ns", BigInteger, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import ActionState, Anomaly, DecisionState, Progress, ReadPosition, Step
-from ajrd.store import lease, migrate, notes, pruning, queries, rows
+from ajrd.store import evidence, lease, migrate, notes, pruning, queries, rows
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
 from ajrd.store.records import (
@@ -29,14 +29,15 @@ from ajrd.store.records import (
     ActionRecord,
     AnomalyRecord,
     AttemptRecord,
+    Cursor,
     DecisionRecord,
     Failure,
     JobRecord,
+    News,
     SourceRecord,
 )
 from ajrd.store.schema import (
     actions,
-    anomalies,
     attempts,
     decisions,
     events,
@@ -250,22 +251,34 @@ class Store:
     ) -> list[AnomalyRecord]:
         """Anomalies and the position behind them, together or not at all.
 
-        Returns the anomalies that were new: a line that is already kept is not kept again.
+        Returns those that were new, and those that another source had already told, with the row
+        of that: a line that is already kept is not kept again (:mod:`ajrd.store.evidence`).
         """
-        new: list[AnomalyRecord] = []
         what = "evidence" if seen else "a read position"
         async with self._transaction(f"recording {what} of attempt {attempt.idx}") as db:
-            for anomaly in seen:
-                number = await _insert_anomaly(db, attempt.id, anomaly)
-                if number is None:
-                    continue
-                new.append(AnomalyRecord(id=number, attempt=attempt.id, anomaly=anomaly))
-                found = anomaly.finding
-                message = f"{found.kind} {found.cause} ({found.role}) in {anomaly.source}"
-                await _log(db, now, attempt.job, attempt.idx, "anomaly", message)
+            new = await _keep_anomalies(db, attempt, seen, now)
             if position is not None:
                 await _save_position(db, attempt.id, position, progress, now)
         return new
+
+    async def record_sweep(
+        self, cursor: Cursor | None, news: Sequence[News], now: datetime
+    ) -> list[AnomalyRecord]:
+        """What a stretch of Loki brought for many attempts, and how far it was read, together."""
+        new: list[AnomalyRecord] = []
+        async with self._transaction("recording evidence from Loki") as db:
+            for one in news:
+                new += await _keep_anomalies(db, one.attempt, one.seen, now)
+                for position, progress in one.positions:
+                    await _save_position(db, one.attempt.id, position, progress, now)
+            if cursor is not None:
+                await evidence.read_to(db, cursor, now)
+        return new
+
+    async def loki_cursor(self, name: str) -> int | None:
+        """How far a stretch of Loki was read, in nanoseconds since 1970."""
+        found = await self._all(queries.loki_cursor(name))
+        return int(found[0]["ns"]) if found else None
 
     async def anomalies(self, attempt: int) -> list[AnomalyRecord]:
         """The anomalies of an attempt."""
@@ -452,12 +465,21 @@ async def _insert(db: AsyncConnection, table: Table, values: dict[str, Any]) -> 
     return int(key[0])
 
 
-async def _insert_anomaly(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> int | None:
-    values = rows.anomaly_values(attempt, anomaly)
-    same = (anomalies.c.attempt == attempt) & (anomalies.c.digest == values["digest"])
-    if await _known(db, anomalies, same) is not None:
-        return None
-    return await _insert(db, anomalies, values)
+async def _keep_anomalies(
+    db: AsyncConnection, attempt: AttemptRecord, seen: Iterable[Anomaly], now: datetime
+) -> list[AnomalyRecord]:
+    records: list[AnomalyRecord] = []
+    for anomaly in seen:
+        kept = await evidence.keep(db, attempt.id, anomaly)
+        if kept is None:
+            continue
+        number, new = kept
+        records.append(AnomalyRecord(id=number, attempt=attempt.id, anomaly=anomaly))
+        if new:
+            found = anomaly.finding
+            message = f"{found.kind} {found.cause} ({found.role}) in {anomaly.source}"
+            await _log(db, now, attempt.job, attempt.idx, "anomaly", message)
+    return records
 
 
 async def _save_position(

@@ -43,6 +43,7 @@ QUERIES = {
     "positions_at": [queries.positions_at("d7")],
     "requeues_begun": [queries.requeues_begun(7)],
     "failures_of": [queries.failures_of(7)],
+    "loki_cursor": [queries.loki_cursor("t7")],
     "the_lease": [queries.the_lease()],
     "the_revision": [ONE_ROW],
 }
@@ -54,7 +55,7 @@ INSERT INTO jobs SELECT seq, 'c', CONCAT(seq, '_1'), seq, '2026-01-01' + INTERVA
 INSERT INTO attempts SELECT seq, seq, 0, 'RUNNING', 'n1', '2026-01-01', NULL, 0, 0, ''
   FROM seq_1_to_3000;
 INSERT INTO anomalies SELECT seq, seq, 'r', 'CRASH', 'c', 'root', 'requeue', 's', 0, 0, 't', '[]',
-  '[]', '{}', '2026-01-01', seq FROM seq_1_to_3000;
+  '[]', '{}', '2026-01-01', seq, seq FROM seq_1_to_3000;
 INSERT INTO decisions SELECT seq, seq, seq, 'requeue', 'b', 'r', '',
   IF(seq % 100, 'converged', 'open'), '', '', NULL, '2026-01-01', NULL, 0, 0, 0, 0, ''
   FROM seq_1_to_3000;
@@ -64,8 +65,10 @@ INSERT INTO events SELECT seq, '2026-01-01' + INTERVAL seq MINUTE, IF(seq % 10, 
   'm' FROM seq_1_to_3000;
 INSERT INTO log_positions SELECT seq, seq, 'p', CONCAT('d', seq), 0, 0, 0, 0, 't', NULL, NULL, NULL,
   '2026-01-01', NULL FROM seq_1_to_3000;
+INSERT INTO loki_cursors SELECT CONCAT('t', seq), seq, '2026-01-01' FROM seq_1_to_3000;
 INSERT INTO leases VALUES ('leader', '', '', 0, 0, '2026-01-01', '2026-01-01', '2026-01-01');
-ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, log_positions, leases;
+ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, log_positions, leases,
+  loki_cursors;
 """
 
 

@@ -1,0 +1,1 @@
+"""What reading from Loki costs and brings."""
