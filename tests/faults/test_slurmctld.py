@@ -79,7 +79,7 @@ def in_full(*values: Any) -> Any:
 
 # slurmctld dies
 
-IN_CI = ("ran:requeue_hold", "ran:release")
+IN_CI = ("ran:requeue_hold",)
 #: From here on the recovery is over, whatever Slurm remembers of it.
 AFTER = around("closing decision")
 
