@@ -173,7 +173,7 @@ class Driver:
         situation = await self._look(decision, run)
         move = next_move(situation)
         if isinstance(move, End):
-            await self._close(decision, run, move, "")
+            await self._close(decision, run, move, _detail(move, situation.job))
         elif isinstance(move, Do):
             return await self._do(move, decision, run, situation)
         return move
@@ -314,6 +314,11 @@ class Driver:
             state=state.value,
             outcome=outcome.value,
         )
+
+
+def _detail(end: End, seen: JobInfo | None) -> str:
+    """Slurm's word for a hold that is not ours."""
+    return seen.reason if seen and end.outcome is Outcome.HELD_BY_OTHERS else ""
 
 
 def _settled(action: ActionRecord, seen: JobInfo | None) -> bool:
