@@ -63,7 +63,6 @@ class Recovery:
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._driving: set[int] = set()
-        self._silent: dict[str, str] = {}
         self._resumed = False
 
     def configure(self, settings: Settings) -> None:
@@ -115,11 +114,7 @@ class Recovery:
         try:
             await work
         except (SlurmUnavailable, StoreUnavailable) as error:
-            if self._silent.get(what) != str(error):
-                log.warning("unknown", doing=what, why=str(error))
-            self._silent[what] = str(error)
-        else:
-            self._silent.pop(what, None)
+            log.warning("unknown", doing=what, why=str(error))
 
     async def _look(self) -> None:
         if not self._jobs.cluster:

@@ -29,7 +29,7 @@ from tests.faults.proof import (
     second_attempt,
 )
 from tests.service import Service, until
-from tests.slurm.jobs import REQUEUE
+from tests.slurm.jobs import HEALTHY, REQUEUE
 
 Make = Callable[..., Service]
 
@@ -140,11 +140,18 @@ def test_a_job_is_recovered_without_the_database_and_counted_when_it_is_back(
     assert_stopped_for_good(service, job_id)
 
 
+def has_looked(service: Service) -> None:
+    """It has read what the database knows; before that it would decide nothing without it."""
+    job_id = service.submit(HEALTHY, REQUEUE)
+    until("a first look", lambda: service.history(job_id))
+
+
 def test_a_job_that_began_without_the_database_is_protected_and_kept(
     make_service: Make, mysql: Schema
 ) -> None:
     service = make_service(database=mysql.section(), store_grace=SOON)
     service.start()
+    has_looked(service)
     with away(mysql):
         job_id = service.submit(breaks(), REQUEUE)
         assert_done_without(service, job_id)
@@ -159,6 +166,7 @@ def test_a_requeue_that_a_kill_9_has_forgotten_still_counts(
     service = make_service(database=mysql.section(), store_grace=SOON)
     again = service.folder / "again"
     service.start(**{FAULT_VARIABLE: "commit_before:recording what was done to job"})
+    has_looked(service)
     with away(mysql):
         job_id = service.submit(breaks(again), REQUEUE)
         assert_done_without(service, job_id)
