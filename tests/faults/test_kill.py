@@ -1,7 +1,7 @@
 """kill -9 at every durable step of a recovery, then a restart: recovered once, and not held.
 
 The service dies before and after each commit to its database and each command to Slurm. A run
-takes every moment on one of the two databases, ``--full`` on both.
+takes every moment of a requeue on one of the two databases, ``--full`` all moments on both.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ KINDS = ("sqlite", "mariadb")
 AFTER_THE_WORDS = {verb: steps[1:] for verb, steps in STEPS.items()}
 
 
-def on_both(moments: Sequence[str]) -> list[ParameterSet]:
-    """Each moment on both databases; on one of them, in turns, only in a full run."""
+def on_both(moments: Sequence[str], every: int = 1) -> list[ParameterSet]:
+    """Each moment on both databases; on one of them, in turns, only in a full run.
+
+    ``every``: of so many moments one is in a run, for what a requeue already shows.
+    """
     spread = []
     for number, moment in enumerate(moments):
         for place, kind in enumerate(KINDS):
-            extra = (number // 2 + number) % 2 != place
+            extra = (number // 2 + number) % 2 != place or number % every != 0
             spread.append(pytest.param(moment, kind, marks=[pytest.mark.full] if extra else []))
     return spread
 
@@ -74,7 +77,7 @@ def test_reading_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> Non
     assert_recovered(service, job_id)
 
 
-@pytest.mark.parametrize(("moment", "kind"), on_both(of_steps(AFTER_THE_WORDS[Verb.CHAIN])))
+@pytest.mark.parametrize(("moment", "kind"), on_both(of_steps(AFTER_THE_WORDS[Verb.CHAIN]), 2))
 def test_a_chain_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> None:
     service = make(kind)
     chain = ("--job-name=chain", "--dependency=singleton", SINGLETON)
@@ -95,7 +98,7 @@ def test_a_chain_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> Non
     assert service.state(job_id).endswith("|0|")
 
 
-@pytest.mark.parametrize(("moment", "kind"), on_both(of_steps(AFTER_THE_WORDS[Verb.STOP])))
+@pytest.mark.parametrize(("moment", "kind"), on_both(of_steps(AFTER_THE_WORDS[Verb.STOP]), 2))
 def test_a_stop_goes_on_after_kill_9(make: Make, moment: str, kind: str) -> None:
     service = make(kind)
     none_left = '--comment={"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 0}}'
