@@ -143,13 +143,11 @@ class Driver:
         """One look and at most one step; what came of it tells how soon to look again."""
         try:
             move = await self._once(run)
-        except SlurmUnavailable as error:
+        except (SlurmUnavailable, StoreUnavailable) as error:
             move = Wait(str(error))
             log.warning("recovery_waits", job=run.job.job_id, why=str(error))
-        except StoreUnavailable as error:
-            move = Wait(str(error))
-            log.warning("recovery_waits", job=run.job.job_id, why=str(error))
-            self._without_store(run)
+            if isinstance(error, StoreUnavailable):
+                self._without_store(run)
         else:
             run.away_since = None
         return move
@@ -184,7 +182,6 @@ class Driver:
         if seen is not None and not same_submission(run.job, seen):
             seen = None
         following = await self._next_job(run.job) if decision.verb is Verb.CHAIN else None
-        mark = read_mark(seen.admin_comment) if seen else None
         return Situation(
             verb=decision.verb,
             attempt=run.attempt.idx,
@@ -194,16 +191,15 @@ class Driver:
             now=now,
             hold_deadline=decision.hold_deadline,
             start_delay=decision.start_delay,
-            updated_at=next(
-                (a.finished_at for a in decision.actions if a.step is Step.UPDATE), None
-            ),
-            contest=self._contest(decision, mark) if run.notebook else None,
+            updated_at=_finished_at(decision, Step.UPDATE),
+            contest=self._contest(decision, seen) if run.notebook else None,
             next_job=following,
         )
 
-    def _contest(self, decision: DecisionRecord, mark: Mark | None) -> Contest:
-        announced = next(a.finished_at for a in decision.actions if a.step is Step.ANNOUNCE)
+    def _contest(self, decision: DecisionRecord, seen: JobInfo | None) -> Contest:
+        announced = _finished_at(decision, Step.ANNOUNCE)
         until = (announced or self._clock()) + timedelta(seconds=self.settings.contest)
+        mark = read_mark(seen.admin_comment) if seen else None
         return Contest(mark.by if mark else "", self._leads.name, until)
 
     async def _next_job(self, job: JobRecord) -> JobInfo | None:
@@ -319,6 +315,10 @@ class Driver:
 def _detail(end: End, seen: JobInfo | None) -> str:
     """Slurm's word for a hold that is not ours."""
     return seen.reason if seen and end.outcome is Outcome.HELD_BY_OTHERS else ""
+
+
+def _finished_at(decision: DecisionRecord, step: Step) -> datetime | None:
+    return next((a.finished_at for a in decision.actions if a.step is step), None)
 
 
 def _settled(action: ActionRecord, seen: JobInfo | None) -> bool:

@@ -127,6 +127,11 @@ class Situation:
     contest: Contest | None = None
     next_job: JobInfo | None = None
 
+    @property
+    def requeue_begun(self) -> bool:
+        """May a requeue that Slurm shows be ours?"""
+        return Step.REQUEUE_HOLD in self.begun
+
 
 _SUSPENDED = Wait("the attempt is suspended")
 
@@ -176,8 +181,9 @@ def _requeue(now: Situation, job: JobInfo) -> Move:
             return _abandoned(Outcome.CANCELLED_BY_OTHERS)
         if job.state is JobState.PENDING:
             return _successor_pending(now, job)
-    ours = Step.REQUEUE_HOLD in now.begun
-    return _converged(Outcome.SUCCESSOR_STARTED if ours else Outcome.REQUEUED_BY_OTHERS)
+    return _converged(
+        Outcome.SUCCESSOR_STARTED if now.requeue_begun else Outcome.REQUEUED_BY_OTHERS
+    )
 
 
 def _before_requeue(now: Situation, job: JobInfo) -> Move:
@@ -208,14 +214,11 @@ def _announced(now: Situation, job: JobInfo) -> Move | None:
 def _successor_pending(now: Situation, job: JobInfo) -> Move:
     if job.completing:
         return Wait("Slurm is ending the attempt")
-    ours = Step.REQUEUE_HOLD in now.begun
     if job.held is HoldBy.NOBODY:
-        return (
-            Wait(f"for Slurm to start it: {job.reason}")
-            if ours
-            else _converged(Outcome.REQUEUED_BY_OTHERS)
-        )
-    if job.held is not HoldBy.REQUEUE_HOLD or not ours:
+        if now.requeue_begun:
+            return Wait(f"for Slurm to start it: {job.reason}")
+        return _converged(Outcome.REQUEUED_BY_OTHERS)
+    if job.held is not HoldBy.REQUEUE_HOLD or not now.requeue_begun:
         return _abandoned(Outcome.HELD_BY_OTHERS)
     late = now.hold_deadline is not None and now.now >= now.hold_deadline
     if Step.UPDATE not in now.settled and not (late and Step.UPDATE in now.begun):
