@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Column, ColumnElement, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.model import Anomaly
 from ajrd.store import rows
 from ajrd.store.records import Cursor
 from ajrd.store.schema import anomalies, loki_cursors
+from ajrd.store.statements import add, number_of
 
 #: How the source of what came by Loki begins, and that of an entry which names no file.
 BY_LOKI, UNNAMED = "loki:", "loki:{"
@@ -29,25 +30,28 @@ async def keep(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> tuple[int
     if anomaly.by_loki:
         return await _keep_entry(db, attempt, anomaly)
     values = rows.anomaly_values(attempt, anomaly)
-    if await _number(db, attempt, anomalies.c.digest, values["digest"]) is not None:
+    if (
+        await number_of(db, anomalies, _in(attempt, anomalies.c.digest, values["digest"]))
+        is not None
+    ):
         return None
     for row in await _alike(db, attempt, anomaly) if _is_path(anomaly.source) else ():
         if row.source.startswith(BY_LOKI) and _same_file(row.source, anomaly.source):
             place = ("source", "offset", "line_no", "before", "after", "digest")
             await _change(db, row.id, {name: values[name] for name in place})
             return row.id, False
-    return await _insert(db, values), True
+    return await add(db, anomalies, values), True
 
 
 async def _keep_entry(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> tuple[int, bool]:
-    known = await _number(db, attempt, anomalies.c.twin, anomaly.twin)
+    known = await number_of(db, anomalies, _in(attempt, anomalies.c.twin, anomaly.twin))
     if known is not None:
         return known, False
     for row in await _alike(db, attempt, anomaly):
         if row.twin is None and _is_path(row.source) and _same_file(anomaly.source, row.source):
             await _change(db, row.id, {"twin": anomaly.twin})
             return row.id, False
-    return await _insert(db, rows.anomaly_values(attempt, anomaly)), True
+    return await add(db, anomalies, rows.anomaly_values(attempt, anomaly)), True
 
 
 async def read_to(db: AsyncConnection, cursor: Cursor, now: Any) -> None:
@@ -79,17 +83,9 @@ async def _alike(db: AsyncConnection, attempt: int, anomaly: Anomaly) -> Sequenc
     return found.all()
 
 
-async def _number(db: AsyncConnection, attempt: int, column: Any, name: str) -> int | None:
-    mine = (anomalies.c.attempt == attempt) & (column == name)
-    found = (await db.execute(select(anomalies.c.id).where(mine))).scalar()
-    return None if found is None else int(found)
+def _in(attempt: int, column: Column[str], name: str) -> ColumnElement[bool]:
+    return and_(anomalies.c.attempt == attempt, column == name)
 
 
 async def _change(db: AsyncConnection, number: int, values: dict[str, Any]) -> None:
     await db.execute(update(anomalies).where(anomalies.c.id == number).values(values))
-
-
-async def _insert(db: AsyncConnection, values: dict[str, Any]) -> int:
-    key = (await db.execute(insert(anomalies).values(values))).inserted_primary_key
-    assert key is not None
-    return int(key[0])

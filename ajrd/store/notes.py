@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ajrd.model import DecisionState
 from ajrd.store.records import ActionRecord, DecisionRecord, JobRecord
 from ajrd.store.schema import actions, decisions
+from ajrd.store.statements import add
 
 
 async def write(db: AsyncConnection, note: DecisionRecord, job: JobRecord, attempt: int) -> bool:
@@ -28,10 +29,7 @@ async def write(db: AsyncConnection, note: DecisionRecord, job: JobRecord, attem
     values = asdict(note) | {"attempt": attempt}
     del values["id"], values["actions"]
     if known is None:
-        result = await db.execute(insert(decisions).values(values))
-        key = result.inserted_primary_key
-        assert key is not None
-        number = int(key[0])
+        number = await add(db, decisions, values)
     else:
         number = int(known.id)
         del values["anomaly"]

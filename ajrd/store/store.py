@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, case, insert, or_, select, update
+from sqlalchemy import case, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,7 @@ from ajrd.store.schema import (
     jobs,
     log_positions,
 )
+from ajrd.store.statements import add, number_of
 
 #: Seconds for making the tables of an empty database, or waiting until another process has.
 _MAKING = 60.0
@@ -193,9 +194,9 @@ class Store:
             & (jobs.c.first_submit_time == record.first_submit_time)
         )
         async with self._transaction(f"recording job {record.job_id}") as db:
-            new = await _known(db, jobs, identity)
+            new = await number_of(db, jobs, identity)
             if new is None:
-                new = await _insert(db, jobs, values)
+                new = await add(db, jobs, values)
                 await _log(db, record.seen_at, new, None, "job_seen", message)
         return replace(record, id=new)
 
@@ -221,13 +222,13 @@ class Store:
         del values["id"]
         identity = (attempts.c.job == record.job) & (attempts.c.idx == record.idx)
         async with self._transaction(f"recording {event} {record.idx}") as db:
-            known = record.id or await _known(db, attempts, identity)
+            known = record.id or await number_of(db, attempts, identity)
             if known:
                 record = replace(record, id=known)
                 del values["log_note"]
                 await db.execute(update(attempts).where(attempts.c.id == record.id).values(values))
             else:
-                record = replace(record, id=await _insert(db, attempts, values))
+                record = replace(record, id=await add(db, attempts, values))
             where = f" on {record.nodes}" if record.nodes else ""
             message = f"attempt {record.idx} {record.state}{where}"
             await _log(db, now, record.job, record.idx, event, message)
@@ -316,7 +317,7 @@ class Store:
         del values["id"], values["actions"]
         try:
             async with self._transaction(f"writing a decision on job {job.job_id}") as db:
-                number = await _insert(db, decisions, values)
+                number = await add(db, decisions, values)
                 for step in steps:
                     await db.execute(insert(actions).values(_intent(number, step, job, record)))
                 message = f"{record.verb}: {record.reason}"
@@ -450,19 +451,6 @@ def _intent(decision: int, step: Step, job: JobRecord, record: DecisionRecord) -
         "intended_at": record.created_at,
         "epoch": record.epoch,
     }
-
-
-async def _known(db: AsyncConnection, table: Table, identity: ColumnElement[bool]) -> int | None:
-    """The number of a row that is there already."""
-    found = (await db.execute(select(table.c.id).where(identity))).scalar()
-    return None if found is None else int(found)
-
-
-async def _insert(db: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
-    result = await db.execute(insert(table).values(values))
-    key = result.inserted_primary_key
-    assert key is not None
-    return int(key[0])
 
 
 async def _keep_anomalies(
