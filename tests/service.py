@@ -105,6 +105,10 @@ class Service(labdemo.service.Service):
         lines = self.log.read_text().split("\n")[:-1]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def last_words(self, count: int) -> list[str]:
+        """The end of its own log, whatever stands there; nothing if it was never started."""
+        return self.log.read_text().splitlines()[-count:] if self.log.exists() else []
+
     def said(self, event: str, **facts: Any) -> list[dict[str, Any]]:
         """Those of one event, and with these facts."""
         wanted = {"event": event, **facts}

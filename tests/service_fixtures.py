@@ -11,10 +11,16 @@ import pytest
 from tests.conftest import Cluster
 from tests.service import Service
 
+#: Lines of a service's own log that are shown with a test that failed.
+SHOWN = 60
+
 
 @pytest.fixture
 def make_service(lab: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Makes services that are not started yet; all of them and their jobs are ended."""
+    """Makes services that are not started yet; all of them and their jobs are ended.
+
+    pytest shows what is printed here for a test that failed, and only then.
+    """
     made: list[Service] = []
 
     def make(**options: Any) -> Service:
@@ -28,6 +34,7 @@ def make_service(lab: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service
         if service.running:
             service.kill()
         service.cancel_all()
+        print(f"the end of {service.log}:", *service.last_words(SHOWN), sep="\n")  # noqa: T201 -- pytest keeps it
 
 
 @pytest.fixture

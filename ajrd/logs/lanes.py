@@ -90,20 +90,38 @@ class Lanes:
     def __init__(self, purpose: str) -> None:
         self._purpose = purpose
         self._lanes: dict[str, Lane] = {}
+        self._given_up: dict[str, asyncio.Future[Any]] = {}
 
     async def run(self, name: str, work: Callable[[], T], limit: float) -> T:
         """Does ``work`` in the lane of ``name``.
 
-        Raises TimeoutError after ``limit`` seconds, or at once while the lane is still held up
-        by earlier work that took longer than that: nothing piles up behind a silent server.
+        Raises TimeoutError after ``limit`` seconds, or at once until earlier work that was given
+        up so is over: nothing piles up behind a silent server.
         """
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(f"{self._purpose} {name}")
-        if lane.stuck_for() > limit:
+        if name in self._given_up:
             raise TimeoutError(f"{name} has not answered for {lane.stuck_for():.0f} s")
-        async with asyncio.timeout(limit):
-            return await lane.run(work)
+        answer = lane.run(work)
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            self._give_up(name, answer)
+            raise
+
+    def _give_up(self, name: str, answer: asyncio.Future[Any]) -> None:
+        """What is given up last is over last, and nobody asks for how it ended."""
+
+        def over(answer: asyncio.Future[Any]) -> None:
+            answer.exception()
+            if self._given_up.get(name) is answer:
+                del self._given_up[name]
+
+        if not answer.done():
+            self._given_up[name] = answer
+            answer.add_done_callback(over)
 
     def stop(self) -> None:
         """Ends the threads; those that hang are left behind."""

@@ -66,10 +66,11 @@ REQUEUE_WAIT = timedelta(seconds=120)
 _OVER = End(DecisionState.CONVERGED, Outcome.LEFT_ALONE)
 #: Seconds between looks while Slurm works, and while a job waits for resources.
 QUICK, SLOW = 0.02, 2.0
-#: The successor of a requeue cannot run within a second of its kill (:mod:`~.sequence`). A kill
-#: that follows a look by less than this can therefore not hit it, whoever else has been acting.
-#: Under a lease no other ajrd has: then it counts from the answer, which a controller under load
-#: may give seconds after the question.
+#: Seconds. The successor of a requeue starts no sooner than in the next second after its kill
+#: (:mod:`~.sequence`), and after two minutes unless somebody hurries it. A kill that follows a look
+#: by less than this hits it only if an administrator has requeued the job *and* hurried it in
+#: between. Under a lease no other ajrd has: then it counts from the answer, which a controller
+#: under load may give seconds after the question.
 FRESH = 0.5
 
 

@@ -32,6 +32,7 @@ from bench.soak.ledger import read_ledgers
 from bench.soak.population import population
 from bench.soak.reckoning import Count, Fate, reckon
 from bench.soak.scene import Scene
+from bench.soak.setback import requeued_by_slurm
 
 #: Jobs come in this share of the time, faults in that one; the rest is for what is under way.
 JOBS_UNTIL, FAULTS_UNTIL = 0.7, 0.9
@@ -79,7 +80,8 @@ async def _soak(scene: Scene, options: argparse.Namespace, console: Console) -> 
         for unit in units:
             unit.cancel()
     jobs = [*scene.submissions.values()]
-    counts = reckon(jobs, read_ledgers(scene.ledgers), final, faults.set_back)
+    by_slurm = requeued_by_slurm(scene.controller_log.read_text(errors="replace"))
+    counts = reckon(jobs, read_ledgers(scene.ledgers), final, faults.set_back, by_slurm)
     return _tell(scene, faults, counts, console)
 
 
@@ -125,7 +127,7 @@ def _tell(scene: Scene, faults: Faults, counts: list[Count], console: Console) -
     wrong = [count for count in counts if count.fate is not Fate.DONE]
     ledgers = {(ledger.number, ledger.job_id): ledger for ledger in read_ledgers(scene.ledgers)}
     logs = [service.log for service in scene.services]
-    logs += [scene.watchdog.log, scene.folder / "lab" / "log" / "slurmctld.log"]
+    logs += [scene.watchdog.log, scene.controller_log]
     for count in wrong:
         number = scene.submissions[count.job_id].plan.number
         ledger = ledgers.get((number, count.job_id))

@@ -4,7 +4,8 @@ The ledgers are the truth about what ran and what broke. A recovery is *wanted* 
 broke for a reason that makes another try worthwhile, its owner had asked for it, and nobody else
 has laid hands on the job. It is *done* when the successor ran. *Double* is everything that ajrd
 must never do: a requeue beyond the budget, the end of a healthy attempt, a second life for a job
-that ended well or was cancelled, any touch of a job that did not opt in. *Left held* is any job
+that ended well or was cancelled, any touch of a job that did not opt in. What Slurm has requeued of
+its own accord is neither. *Left held* is any job
 that was requeued into a hold, with ajrd's mark or without: nobody else does that here.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from types import MappingProxyType
 
 from ajrd.model import HoldBy, JobInfo, ResumeMode
 from bench.soak.ledger import Execution, Ledger
@@ -66,12 +68,14 @@ def reckon(
     ledgers: Iterable[Ledger],
     final: Sequence[JobInfo],
     set_back: Set[str] = frozenset(),
+    by_slurm: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> list[Count]:
     """All that was wanted or wrong. ``final`` is what Slurm shows when everything has settled.
 
     Of the jobs ``set_back`` Slurm itself has forgotten something: they can only be left held.
+    ``by_slurm`` are its own requeues of each job, in seconds since the epoch.
     """
-    return list(_Reckoning(submissions, ledgers, final, set_back).counts())
+    return list(_Reckoning(submissions, ledgers, final, set_back, by_slurm).counts())
 
 
 class _Reckoning:
@@ -81,6 +85,7 @@ class _Reckoning:
         ledgers: Iterable[Ledger],
         final: Sequence[JobInfo],
         set_back: Set[str],
+        by_slurm: Mapping[str, Sequence[float]],
     ) -> None:
         self._submissions = sorted(submissions, key=lambda each: int(each.job_id))
         self._runs: Mapping[tuple[int, str], list[Execution]] = {
@@ -89,6 +94,7 @@ class _Reckoning:
         self._alive = {job.job_id for job in final if job.alive}
         self._final = final
         self._set_back = set_back
+        self._by_slurm = by_slurm
 
     def counts(self) -> Iterator[Count]:
         for job in self._submissions:
@@ -128,7 +134,7 @@ class _Reckoning:
                     what = f"job {following.job_id} of the chain never started"
                     yield _count(Wish.CHAIN, job, run, what, done=done)
                 return
-        elif run.attempt < job.plan.budget:
+        elif self._used(job, run) < job.plan.budget:
             done = any(other.attempt > run.attempt for other in runs)
             yield _count(Wish.REQUEUE, job, run, "its successor never ran", done=done)
             return
@@ -150,20 +156,28 @@ class _Reckoning:
 
     def _forbidden(self, job: Submission, runs: list[Execution]) -> Iterator[str]:
         for run, after in pairwise(runs):
-            if after.attempt > run.attempt and run.finished is not None:
+            if after.attempt <= run.attempt or self._used(job, run) == self._used(job, after):
+                continue
+            if run.finished is not None:
                 yield f"attempt {run.attempt} had finished, and yet there is {after.attempt}"
-            elif after.attempt > run.attempt and run.healthy:
+            elif run.healthy:
                 yield f"attempt {run.attempt} was at work when it was requeued"
         if runs and job.meddled_at is None and runs[-1].healthy and job.job_id not in self._alive:
             yield f"attempt {runs[-1].attempt} was at work when it was ended"
-        if runs and runs[-1].attempt > job.plan.budget and job.plan.mode is not None:
+        used = self._used(job, runs[-1]) if runs else 0
+        if used > job.plan.budget and job.plan.mode is not None:
             yield f"attempt {runs[-1].attempt} with a budget of {job.plan.budget}"
-        if job.plan.mode is None and len(runs) > 1:
+        if job.plan.mode is None and used > 0:
             yield "it asked for nothing and was requeued"
         if job.cancelled_at is not None and runs and runs[-1].started > job.cancelled_at + 1:
             yield "its user had cancelled it, and it ran again"
         if job.plan.held and runs and not self._may_be_released(job):
             yield "its user held it, and no job before it had broken"
+
+    def _used(self, job: Submission, run: Execution) -> int:
+        """The requeues before a run that are not Slurm's own."""
+        own = sum(at <= run.started for at in self._by_slurm.get(job.job_id, ()))
+        return run.attempt - own
 
     def _may_be_released(self, job: Submission) -> bool:
         return job.meddled_at is not None or any(

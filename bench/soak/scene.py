@@ -87,6 +87,11 @@ class Scene:
             except SlurmUnavailable:
                 await asyncio.sleep(0.2)
 
+    @property
+    def controller_log(self) -> Path:
+        """What slurmctld says."""
+        return self.folder / "lab" / "log" / "slurmctld.log"
+
     # the store
 
     @property

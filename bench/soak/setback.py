@@ -1,15 +1,34 @@
-"""Which jobs a killed slurmctld has forgotten something of.
+"""What Slurm does to jobs of its own accord: it forgets something of them, or requeues them.
 
-It saves the state of jobs some seconds after it has changed. Killed before that, it starts anew
-with what it had saved: a job runs again that has ended long ago, a requeue has never happened, a
-job was never submitted. What becomes of such a job is Slurm's own doing.
+A slurmctld saves the state of jobs some seconds after it has changed. Killed before that, it starts
+anew with what it had saved: a job runs again that has ended long ago, a requeue has never happened,
+a job was never submitted. And it requeues jobs whose node has died, or does not know them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from ajrd.model import HoldBy, JobInfo, JobState
+
+#: As ``kill_running_job_by_node_name`` and ``_purge_missing_jobs`` of ``job_mgr.c`` log it, with
+#: times that are local.
+_REQUEUES = re.compile(
+    r"^\[(\S+)\] (?:requeue job JobId=(\d+) due to failure of node"
+    r"|Batch JobId=(\d+) missing from batch node .*, Requeuing job$)",
+    re.MULTILINE,
+)
+
+
+def requeued_by_slurm(log: str) -> Mapping[str, Sequence[float]]:
+    """When slurmctld, by its own log, has requeued which job: seconds since the epoch."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for when, failed, lost in _REQUEUES.findall(log):
+        times[failed or lost].append(datetime.fromisoformat(when).timestamp())
+    return times
 
 
 def set_back(before: Iterable[JobInfo], after: Iterable[JobInfo]) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ajrd.clock import ticks
 from labcluster.cluster import Lab
 from labcluster.processes import wait_until
 from labcluster.tools import find
@@ -54,6 +55,12 @@ def mend(lab: Lab) -> None:
     for name in lab.layout.node_names:
         if not lab.daemon(name).alive:
             lab.start_node(name)
+
+
+def pass_by(seconds: float) -> None:
+    """So much time goes by on the host."""
+    end = ticks() + seconds
+    until("time to pass", lambda: ticks() > end, seconds + 10)
 
 
 def submit_saved(lab: Lab, service: Service, *options: str) -> str:

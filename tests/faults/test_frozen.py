@@ -7,21 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from ajrd.clock import ticks
 from ajrd.daemon import STOP_VARIABLE
+from tests.faults.labs import pass_by
 from tests.faults.test_slurmctld import crash, recovered_once, started_twice, submitted
 from tests.faults.test_watchdog import REQUEUE_HELD, watching
-from tests.service import Service, until
+from tests.service import Service
 
 Make = Callable[..., Service]
 
 LEASE = 4.0
-
-
-def pass_by(seconds: float) -> None:
-    """So much time goes by on the host."""
-    end = ticks() + seconds
-    until("time to pass", lambda: ticks() > end, seconds + 10)
 
 
 @pytest.mark.parametrize("seconds", [LEASE + 1, pytest.param(60.0, marks=pytest.mark.full)])

@@ -8,9 +8,10 @@ import pytest
 
 from ajrd.daemon import STOP_VARIABLE
 from ajrd.model import DecisionState
+from ajrd.recovery.driver import FRESH
 from ajrd.store.history import JobHistory
 from labcluster.cluster import Lab
-from tests.faults.labs import CRASHES_WHEN_TOLD, kill, mend, own_lab
+from tests.faults.labs import CRASHES_WHEN_TOLD, kill, mend, own_lab, pass_by
 from tests.faults.test_slurmctld import crash, started_twice, submitted
 from tests.service import Service, until
 from tests.slurm.jobs import HEALTHY, REQUEUE
@@ -117,7 +118,10 @@ def test_a_node_failure_of_a_job_that_slurm_must_not_requeue(make_service: Make,
 def test_an_administrator_requeues_in_the_middle_of_it(
     make_service: Make, checkpoint: str, ended: str
 ) -> None:
-    """ajrd slept through it: it must look again, and never kill what runs by then."""
+    """ajrd slept through it: it must look again, and never kill what runs by then.
+
+    A sleep shorter than FRESH it does not notice: then Slurm alone says what its command hits.
+    """
     service = make_service()
     service.start(**{STOP_VARIABLE: checkpoint})
     job_id = submitted(service)
@@ -126,6 +130,7 @@ def test_an_administrator_requeues_in_the_middle_of_it(
     service.slurm("scontrol", "requeue", job_id)
     start_at_once(service, job_id)
     service.await_state(job_id, "RUNNING|None|1|")
+    pass_by(FRESH)
     service.wake()
     assert outcome(service, job_id) == ended
     attempts(service, job_id, 2)

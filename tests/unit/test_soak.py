@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from ajrd.model import HoldBy, JobState, ResumeMode
 from bench.soak.ledger import Ledger, read_ledger
 from bench.soak.population import Act, Plan, population
 from bench.soak.reckoning import Count, Fate, Submission, Wish, reckon
-from bench.soak.setback import set_back
+from bench.soak.setback import requeued_by_slurm, set_back
 from tests.unit.samples import job
 
 ONCE = "started 0 stay 10.0\nbroke 0 stay 20.0\n"
@@ -125,6 +126,36 @@ def test_a_job_that_slurm_has_forgotten_something_of_is_told() -> None:
     before.append(job(job_id="4", state=JobState.COMPLETED))
     after = [job(job_id="1"), job(job_id="2"), job(job_id="4")]
     assert set_back(before, after) == {"1", "3", "4"}
+
+
+def test_what_slurm_requeues_by_itself_costs_no_budget() -> None:
+    """A second life of a healthy attempt, and the whole budget after it."""
+    submission = Submission(plan(), "7", at=5.0)
+    ledger = read_ledger(
+        "1.7",
+        "started 0 stay 10.0\nstarted 1 stay 20.0\nbroke 1 stay 30.0\nstarted 2 finish 40.0\n"
+        "finished 2 finish 50.0\n",
+    )
+    [count] = reckon([submission], [ledger], [], by_slurm={"7": [15.0]})
+    assert (count.wish, count.fate) == (Wish.REQUEUE, Fate.DONE)
+    assert Fate.DOUBLE in {count.fate for count in reckon([submission], [ledger], [])}
+    late = reckon([submission], [ledger], [], by_slurm={"7": [35.0]})
+    assert Fate.DOUBLE in {count.fate for count in late}
+
+
+def test_slurms_own_requeues_are_found_in_its_log() -> None:
+    log = (
+        "[1970-01-01T00:00:12.500] Batch JobId=7 missing from batch node n6"
+        " (not found BatchStartTime after startup), Requeuing job\n"
+        "[1970-01-01T00:00:13.000] Requeuing JobId=7\n"
+        "[1970-01-01T00:00:14.000] requeue job JobId=8 due to failure of node n6\n"
+        "[1970-01-01T00:00:15.000] Batch JobId=9 missing from batch node n6 (not found)\n"
+    )
+    found = requeued_by_slurm(log)
+    ahead = datetime.fromtimestamp(0).astimezone().utcoffset()
+    assert ahead is not None
+    shift = ahead.total_seconds()
+    assert found == {"7": [12.5 - shift], "8": [14.0 - shift]}
 
 
 def test_what_slurm_has_forgotten_is_nobodys_fault() -> None:
