@@ -24,6 +24,7 @@ from ajrd.loki.attribute import SECOND, SKEW, Known, Owner, Roster
 from ajrd.loki.client import Loki
 from ajrd.loki.context import around
 from ajrd.loki.entries import Entry
+from ajrd.loki.health import State
 from ajrd.loki.listen import Ears, Told, What
 from ajrd.loki.logql import Filters
 from ajrd.loki.questions import Question, Selection
@@ -103,6 +104,7 @@ class Tenant:
     _progress_to: int = 0
     _deep_at: float = float("-inf")
     _early: bool = False
+    _progress_since: dict[int, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Sweeps and tails; what could not be kept is offered once more at the end."""
@@ -187,19 +189,30 @@ class Tenant:
         await self._adopt_new()
         now = time.time_ns()
         if not self.roster.attempts:
-            self._read_to = now
+            await self._idle(now)
             return
         if self._unkept.full:
             await self._keep()
         if self._unkept.full:
             raise StoreUnavailable("too much waits to be kept")
         start, deep = self._start()
+        self._progress_since.clear()
         await self._read(pages, min(start, now), now)
         await self._read_progress(pages, now)
         if deep:
             self._deep_at = time.monotonic()
         self.loki.health.lag = (time.time_ns() - self._read_to) / SECOND
         self.loki.health.well()
+
+    async def _idle(self, now: int) -> None:
+        """Nobody's lines are wanted; whether they could be had is found out all the same."""
+        self._read_to = now
+        health = self.loki.health
+        health.lag = 0.0
+        if health.state is not State.WELL:
+            selector = next(iter((*self.selection.jobs, *self.selection.nodes)))
+            await self.loki.query(selector, now - 1, now, 1)
+            health.well()
 
     async def _resume(self) -> None:
         """Where an earlier run has come to; without any from now on, but for running attempts."""
@@ -291,17 +304,23 @@ class Tenant:
             self._tell(told)
 
     async def _answered(self, told: Told, pages: Pages) -> None:
-        """What is read long after it was written may have been answered by progress since."""
+        """What is read long after it was written may have been answered by progress since.
+
+        A round asks once for an attempt, and again only for what was written before that.
+        """
         fatal = [each.finding.offset for each in told.found if is_fatal(each)]
         if not (fatal and told.owner.label) or max(fatal) > time.time_ns() - _OLD:
             return
-        label, value = told.owner.label, told.owner.value
-        for logql in self.selection.progress_of(label, value, self.filters()):
-            await self._newest(pages, logql, max(fatal), 1)
-        newest = self.ears.newest_progress(told.owner.attempt)
-        if newest > max(fatal) + _SURELY_LATER:
-            pulse = Pulse(told.source, newest, self.clock())
-            self.hearers().hear(told.owner.attempt, [], pulse)
+        attempt, last = told.owner.attempt, max(fatal)
+        if last < self._progress_since.get(attempt, last + 1):
+            for logql in self.selection.progress_of(
+                told.owner.label, told.owner.value, self.filters()
+            ):
+                await self._newest(pages, logql, last, 1)
+            self._progress_since[attempt] = last
+        newest = self.ears.newest_progress(attempt)
+        if newest > last + _SURELY_LATER:
+            self.hearers().hear(attempt, [], Pulse(told.source, newest, self.clock()))
 
     def _tell(self, told: Told) -> None:
         """At once, and without a pause since it was judged: nothing may come in between."""

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from ajrd.loki.health import State
+from ajrd.loki.logql import Filters
+from ajrd.loki.questions import Selection
 from ajrd.loki.watch import cursor_name
 from ajrd.model import JobState
 from tests.loki.double import Double
@@ -150,6 +152,26 @@ async def test_what_is_found_late_is_told_after_the_progress_that_answers_it(
     assert "anomaly" in told
 
 
+async def test_progress_is_asked_for_once_a_job_however_many_ranks_have_crashed(
+    world: World, loki: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    progress_of = Selection.progress_of
+
+    def counted(self: Selection, label: str, value: str, filters: Filters) -> list[str]:
+        asked.append(value)
+        return progress_of(self, label, value, filters)
+
+    monkeypatch.setattr(Selection, "progress_of", counted)
+    job, start = await world.job(age=600), time.time_ns() - 300 * SECOND
+    for rank in range(20):
+        stream = loki.labels(job_id="7", node=f"n{rank}")
+        await loki.shipper.ship(stream, [(start + rank, CRASH.format(rank))])
+    async with watching(world, loki, job, tail=False, interval=3600):
+        await world.kept(job.attempt.id, 20)
+    assert 1 <= len(asked) < 10
+
+
 async def test_an_owner_s_own_form_of_progress_is_asked_for(world: World, loki: Place) -> None:
     job = await world.job()
     directive = replace(DIRECTIVE, progress=r"^cycle (?P<step>\d+) done")
@@ -277,6 +299,19 @@ async def test_a_refused_user_is_said_to_be_and_tried_again(
         assert not await watch.drain(job.attempt.id, 0.5)
         double.secret = ""
         await until(lambda: watch.health[0].state is State.WELL)
+
+
+async def test_without_any_job_it_is_known_whether_loki_can_be_had(
+    world: World, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ajrd.loki.tail.REFUSED_PAUSE", 0.1)
+    place = Place(double.url)
+    double.secret = "Bearer other"
+    async with watching(world, place) as watch:
+        await until(lambda: watch.health[0].state is State.DENIED)
+        double.secret = ""
+        await until(lambda: watch.health[0].state is State.WELL)
+        assert watch.health[0].entries == 0
 
 
 async def test_an_ended_job_is_read_to_its_end(world: World, loki: Place) -> None:
