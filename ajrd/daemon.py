@@ -79,7 +79,7 @@ class Service:
                 stack.enter_context(_only_one(embedded))
             self._judgement = Judgement(config.rules_dirs)
             address = config.database.address()
-            store = await Store.open(address, self._clock(), self._checkpoint)
+            store = await Store.open(address, self._checkpoint)
             stack.push_async_callback(store.close)
             slurm = await connect(
                 conf=config.slurm.conf,

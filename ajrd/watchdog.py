@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable
 from ajrd.model import JobInfo
-from ajrd.slurm.base import JobUpdate, Slurm, earliest_start
-from ajrd.slurm.holds import Hold, own_hold
+from ajrd.slurm.base import Slurm
+from ajrd.slurm.holds import Hold, own_hold, release
 
 
 def watched_since(
@@ -124,13 +124,6 @@ class Watchdog:
         if self._dry_run:
             say("would_release", "info", job=job.job_id, restarts=job.restarts, why=why)
             return
-        await self._start_soon(job)
-        await self._slurm.release(job.job_id)
+        if late := await release(self._slurm, job):
+            say("starts_late", "warning", job=job.job_id, why=late)
         say("released", "warning", job=job.job_id, restarts=job.restarts, why=why)
-
-    async def _start_soon(self, job: JobInfo) -> None:
-        """Undoes the two minutes of a requeue; without it the job only starts later."""
-        try:
-            await self._slurm.update(job.job_id, JobUpdate(start_at=earliest_start(job)))
-        except (SlurmRejected, SlurmUnavailable) as error:
-            say("starts_late", "warning", job=job.job_id, why=str(error))

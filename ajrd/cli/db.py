@@ -96,7 +96,7 @@ def _with_database(section: DatabaseSection, work: Callable[[Database], Awaitabl
 
 
 async def _prune(section: DatabaseSection, before: datetime) -> Pruned:
-    store = await Store.open(section.address(), before)
+    store = await Store.open(section.address())
     try:
         total = Pruned()
         while (batch := await store.prune(before)) != Pruned():

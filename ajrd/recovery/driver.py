@@ -29,7 +29,7 @@ from ajrd.model import ActionState, DecisionState, Directive, JobInfo, ResumeMod
 from ajrd.policy.directive import parse_directive
 from ajrd.recovery.chain import next_in_chain
 from ajrd.recovery.leadership import Leads
-from ajrd.recovery.notebook import Book, Notebook, changed
+from ajrd.recovery.notebook import Book, Notebook, claimed
 from ajrd.recovery.sequence import (
     Contest,
     Do,
@@ -96,8 +96,8 @@ class Run:
         """Says that a command is about to run, and remembers that."""
         await self.book.claim(action, now, target)
         if self.last is not None:
-            claimed = {"state": ActionState.CLAIMED, "claimed_at": now, "target": target}
-            self.last = replace(self.last, actions=changed(self.last.actions, action, **claimed))
+            actions = claimed(self.last.actions, action, now, target)
+            self.last = replace(self.last, actions=actions)
 
 
 class Driver:

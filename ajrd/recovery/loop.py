@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
-from ajrd.model import Anomaly, DecisionState, Directive
+from ajrd.model import Anomaly, DecisionState, Directive, JobInfo
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
 from ajrd.recovery.deciding import Deciding
 from ajrd.recovery.driver import Driver, Run
@@ -25,7 +25,7 @@ from ajrd.recovery.notebook import Notebook
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.base import Slurm
-from ajrd.slurm.holds import Hold, own_hold
+from ajrd.slurm.holds import Hold, own_hold, release
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 from ajrd.store.store import Store
 
@@ -135,15 +135,15 @@ class Recovery:
                 continue
             seen = await self._slurm.job(hold.job_id)
             if seen is not None and own_hold(seen) == hold:
-                await self._release(watched, hold)
+                await self._release(watched, seen, hold)
 
-    async def _release(self, watched: Watched, hold: Hold) -> None:
+    async def _release(self, watched: Watched, seen: JobInfo, hold: Hold) -> None:
         try:
-            await self._slurm.release(hold.job_id)
+            late = await release(self._slurm, seen)
         except SlurmRejected as error:
             log.warning("slurm_refused", job=hold.job_id, step="release", why=str(error))
             return
-        log.warning("hold_released", job=hold.job_id, restarts=hold.restarts)
+        log.warning("hold_released", job=hold.job_id, restarts=hold.restarts, starts_late=late)
         message = f"held by ajrd until {hold.deadline.isoformat()}, with no decision open"
         watched.said.append(("hold_released", message))
 

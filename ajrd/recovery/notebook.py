@@ -75,8 +75,8 @@ class Notebook:
 
     async def claim(self, action: ActionRecord, now: datetime, target: str) -> None:
         """Says that the command is about to run."""
-        claimed = {"state": ActionState.CLAIMED, "claimed_at": now, "target": target}
-        self._change(action, tries=action.tries + 1, **claimed)
+        actions = claimed(self.record.actions, action, now, target)
+        self.record = replace(self.record, actions=actions)
 
     async def finish(
         self,
@@ -109,10 +109,18 @@ class Notebook:
         self.record = replace(self.record, **ended)  # type: ignore[arg-type]
 
     def _change(self, action: ActionRecord, **values: Any) -> None:
-        self.record = replace(self.record, actions=changed(self.record.actions, action, **values))
+        self.record = replace(self.record, actions=_changed(self.record.actions, action, **values))
 
 
-def changed(
+def claimed(
+    actions: Sequence[ActionRecord], action: ActionRecord, now: datetime, target: str
+) -> tuple[ActionRecord, ...]:
+    """The actions, of which this one is about to run once more."""
+    tries, state = action.tries + 1, ActionState.CLAIMED
+    return _changed(actions, action, state=state, tries=tries, claimed_at=now, target=target)
+
+
+def _changed(
     actions: Sequence[ActionRecord], action: ActionRecord, **values: Any
 ) -> tuple[ActionRecord, ...]:
     """The actions with new values in the one of the same step."""

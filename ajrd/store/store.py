@@ -69,7 +69,6 @@ class Store:
     async def open(
         cls,
         where: str | Address,
-        _now: datetime,
         checkpoint: Callable[[str], None] = lambda _moment: None,
     ) -> Store:
         """Connects, and makes the tables where there are none.

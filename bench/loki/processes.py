@@ -92,7 +92,7 @@ async def _read(
     says: Connection, url: str, job: str, age: float, tail: bool, interval: float
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="ajrd-bench-") as folder:
-        store = await Store.open(f"sqlite:///{folder}/ajrd.sqlite", datetime.now(UTC))
+        store = await Store.open(f"sqlite:///{folder}/ajrd.sqlite")
         section = LokiSection(url=url, jobs=(f'{{job="{job}"}}',), tail=tail, interval=interval)
         watch = LokiWatch(section, store, Judgement(()), lambda: datetime.now(UTC))
 

@@ -10,7 +10,6 @@ import pytest
 from ajrd.store.address import Address
 from ajrd.store.store import Store
 from tests.database.server import Schema
-from tests.unit.samples import at
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -25,6 +24,6 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
 @pytest.fixture
 async def store(address: Address) -> AsyncIterator[Store]:
     """A store with its tables."""
-    store = await Store.open(address, at(0))
+    store = await Store.open(address)
     yield store
     await store.close()

@@ -13,7 +13,6 @@ from ajrd.store.address import CREDENTIAL, Address, Server, Tls, parse_url
 from ajrd.store.read import Reader
 from ajrd.store.store import Store
 from tests.database.server import Schema, a_certificate
-from tests.unit.samples import at
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_commands_tell_a_mistake_in_the_section_as_the_service_does(tmp_path: Pa
 async def test_a_password_may_hold_any_character(mysql: Schema) -> None:
     mysql.password_file.write_text("pä'ss\\🚀 %")
     mysql.query(f"SET PASSWORD FOR {mysql.name} = PASSWORD('pä''ss\\\\🚀 %')")
-    store = await Store.open(mysql.address(), at(0))
+    store = await Store.open(mysql.address())
     await store.close()
     Reader(mysql.address()).close()
 
@@ -110,7 +109,7 @@ async def test_a_password_may_hold_any_character(mysql: Schema) -> None:
 async def test_a_wrong_password_is_said(mysql: Schema) -> None:
     mysql.password_file.write_text("wrong")
     with pytest.raises(StoreUnavailable, match="Access denied"):
-        await Store.open(mysql.address(), at(0))
+        await Store.open(mysql.address())
     with pytest.raises(StoreUnavailable, match="Access denied"):
         Reader(mysql.address())
 
@@ -119,11 +118,11 @@ async def test_a_trusted_server_is_spoken_to_in_tls_only(mysql: Schema) -> None:
     mysql.query(f"ALTER USER {mysql.name} REQUIRE SSL")
     trusting = Tls(ca=str(mysql.server.certificate))
     address = Address(mysql.url(), str(mysql.password_file), trusting)
-    store = await Store.open(address, at(0))
+    store = await Store.open(address)
     await store.close()
     Reader(address).close()
     with pytest.raises(StoreUnavailable, match="Access denied"):
-        await Store.open(mysql.address(), at(0))
+        await Store.open(mysql.address())
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
@@ -139,7 +138,7 @@ async def test_a_server_that_is_not_the_trusted_one_is_refused(
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
         Reader(address)
     with pytest.raises(StoreUnavailable):
-        await Store.open(address, at(0))
+        await Store.open(address)
 
 
 async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(mysql: Schema) -> None:
@@ -148,7 +147,7 @@ async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(mysql: Sch
     mysql.server.start("--skip-ssl")
     try:
         with pytest.raises(StoreUnavailable, match="offers no TLS"):
-            await Store.open(address, at(0))
+            await Store.open(address)
         with pytest.raises(StoreUnavailable, match="SSL is required"):
             Reader(address)
     finally:
@@ -159,6 +158,6 @@ async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(mysql: Sch
 async def test_a_socket_leads_to_the_server(mysql: Schema) -> None:
     url = mysql.url().replace(f"127.0.0.1:{mysql.server.port}", "localhost")
     address = Address(f"{url}?unix_socket={mysql.server.database.socket}", str(mysql.password_file))
-    store = await Store.open(address, at(0))
+    store = await Store.open(address)
     await store.close()
     Reader(address).close()

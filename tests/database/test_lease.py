@@ -25,7 +25,7 @@ LONG, OVER = 300.0, 0.0
 @pytest.fixture
 async def other(store: Store, address: Address) -> Store:
     """A second process on the same database; ended with the first one's event loop."""
-    return await Store.open(address, at(0))
+    return await Store.open(address)
 
 
 async def test_only_one_holds_the_lease(store: Store, other: Store) -> None:
@@ -131,7 +131,7 @@ async def test_of_many_racers_one_wins_each_round(mysql: Schema) -> None:
     async with AsyncExitStack() as stack:
         racers: list[Store] = []
         for _ in range(8):
-            racers.append(await Store.open(mysql.address(), at(0)))
+            racers.append(await Store.open(mysql.address()))
             stack.push_async_callback(racers[-1].close)
         for round_ in range(1, 11):
             epochs = await asyncio.gather(
@@ -148,7 +148,7 @@ async def test_a_leader_that_freezes_inside_a_transaction_is_waited_for_and_no_o
     mysql: Schema,
 ) -> None:
     """Its lock on the lease lasts until the server ends its session; the other one tries again."""
-    leader, other = [await Store.open(mysql.address(timeout=2), at(0)) for _ in range(2)]
+    leader, other = [await Store.open(mysql.address(timeout=2)) for _ in range(2)]
     await leader.acquire_lease("a", "h1", 1, OVER)
     async with leader._transaction("freezing"):
         with pytest.raises(StoreUnavailable, match="Lock wait timeout"):

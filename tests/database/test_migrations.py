@@ -16,7 +16,6 @@ from ajrd.store.schema import REVISION, metadata
 from ajrd.store.store import Store
 from tests.database.samples import a_job
 from tests.database.server import Schema
-from tests.unit.samples import at
 
 NOON = "'2026-01-01 12:00:00.000000'"
 #: Rows of the first revision: a job whose requeue has begun.
@@ -96,7 +95,7 @@ def test_the_newest_revision_is_the_one_that_the_service_asks_for() -> None:
 async def test_the_migrations_lead_to_the_tables_of_the_schema(address: Address) -> None:
     assert await upgrade(address) == ("", REVISION)
     assert await compared(address) == []
-    await (await Store.open(address, at(0))).close()
+    await (await Store.open(address)).close()
 
 
 async def test_a_start_makes_the_tables_of_the_schema(store: Store, address: Address) -> None:
@@ -107,14 +106,14 @@ async def test_a_start_makes_the_tables_of_the_schema(store: Store, address: Add
 async def test_an_old_database_is_refused_with_what_to_do(address: Address) -> None:
     await make_old(address)
     with pytest.raises(StoreUnavailable, match="run `ajrd db upgrade"):
-        await Store.open(address, at(0))
+        await Store.open(address)
 
 
 async def test_an_upgrade_keeps_what_was_there(address: Address) -> None:
     await make_old(address)
     assert await upgrade(address) == ("0001", REVISION)
     assert await compared(address) == []
-    store = await Store.open(address, at(0))
+    store = await Store.open(address)
     job = await store.latest_job("c", "7")
     decision = (await store.open_decisions())[0]
     assert job is not None
@@ -142,13 +141,13 @@ async def test_an_upgrade_of_the_newest_changes_nothing(store: Store, address: A
 
 async def test_tables_of_a_newer_ajrd_are_refused(store: Store, address: Address) -> None:
     await on(address, "UPDATE alembic_version SET version_num = '9999'")
-    for use in (Store.open(address, at(0)), upgrade(address)):
+    for use in (Store.open(address), upgrade(address)):
         with pytest.raises(StoreUnavailable, match="9999, made by a newer ajrd"):
             await use
 
 
 async def test_many_starts_at_once_make_the_tables_once(mysql: Schema) -> None:
-    stores = await asyncio.gather(*(Store.open(mysql.address(), at(0)) for _ in range(6)))
+    stores = await asyncio.gather(*(Store.open(mysql.address()) for _ in range(6)))
     await a_job(stores[0])
     assert all([await store.latest_job("c", "7") for store in stores])
     for store in stores:
@@ -161,7 +160,7 @@ async def test_tables_that_another_start_is_making_are_waited_for(mysql: Schema)
     async with database.transaction(asyncio.Lock(), "making", writes=True) as db:
         await db.execute(text(f"SELECT GET_LOCK({_LOCK}, 0)"))
         await db.run_sync(first_revision)
-        opening = asyncio.create_task(Store.open(mysql.address(), at(0)))
+        opening = asyncio.create_task(Store.open(mysql.address()))
         states = "SELECT STATE FROM information_schema.PROCESSLIST"
         while "User lock" not in await asyncio.to_thread(mysql.query, states):
             await asyncio.sleep(0.01)
@@ -176,7 +175,7 @@ async def test_a_start_that_died_half_way_is_completed(mysql: Schema) -> None:
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);"
         " CREATE TABLE schema_info (version INT NOT NULL PRIMARY KEY, created_at DATETIME(6))"
     )
-    store = await Store.open(mysql.address(), at(0))
+    store = await Store.open(mysql.address())
     await a_job(store)
     await store.close()
 

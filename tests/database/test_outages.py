@@ -31,7 +31,7 @@ def proxy(mysql: Schema) -> Iterator[Proxy]:
 @pytest.fixture
 async def far(mysql: Schema, proxy: Proxy) -> AsyncIterator[Store]:
     """A store behind the proxy."""
-    store = await Store.open(mysql.address(proxy.port, timeout=LIMIT), at(0))
+    store = await Store.open(mysql.address(proxy.port, timeout=LIMIT))
     yield store
     await store.close()
 
@@ -125,7 +125,7 @@ async def test_what_one_statement_does_wrong_is_no_outage(far: Store) -> None:
 
 async def test_nothing_is_half_kept_when_the_server_dies(mysql: Schema) -> None:
     """It is killed when the anomalies are written and the position behind them is not yet."""
-    store = await Store.open(mysql.address(), at(0))
+    store = await Store.open(mysql.address())
     _, attempt = await a_job(store)
     with mysql.locked("log_positions"):
         task = asyncio.create_task(
@@ -145,7 +145,7 @@ async def test_nothing_is_half_kept_when_the_server_dies(mysql: Schema) -> None:
 
 
 async def test_a_read_only_server_is_an_outage(mysql: Schema) -> None:
-    store = await Store.open(mysql.address(), at(0))
+    store = await Store.open(mysql.address())
     mysql.query("SET GLOBAL read_only = 1")
     try:
         with pytest.raises(StoreUnavailable, match="read-only"):
@@ -159,7 +159,7 @@ async def test_a_read_only_server_is_an_outage(mysql: Schema) -> None:
 
 async def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
     """SQLite reaches the size that its connection is allowed."""
-    store = await Store.open(f"sqlite:///{tmp_path}/a.sqlite", at(0))
+    store = await Store.open(f"sqlite:///{tmp_path}/a.sqlite")
     _, attempt = await a_job(store)
     async with store._transaction("testing") as db:
         await db.exec_driver_sql("PRAGMA max_page_count = 1")
@@ -173,7 +173,7 @@ async def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
 
 async def test_a_frozen_client_keeps_nobody_waiting_for_long(mysql: Schema) -> None:
     """The server ends a transaction whose client has fallen silent, and with it its locks."""
-    store = await Store.open(mysql.address(timeout=5), at(0))
+    store = await Store.open(mysql.address(timeout=5))
     async with store._transaction("testing") as db:
         waits = (await db.exec_driver_sql("SELECT @@wait_timeout")).scalar()
         locks = (await db.exec_driver_sql("SELECT @@innodb_lock_wait_timeout")).scalar()

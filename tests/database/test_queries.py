@@ -81,7 +81,7 @@ def compiled(statements: Iterable[Select[tuple[int]]]) -> list[Query]:
 
 
 async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
-    store = await Store.open(mysql.address(), at(0))
+    store = await Store.open(mysql.address())
     mysql.query(ROWS)
     await store.close()
     old = compiled([pruning.prunable_jobs(at(0)), pruning.prunable_events(at(0))])

@@ -60,7 +60,7 @@ def test_in_whatever_order_and_however_often_they_come(
 
     async def keep() -> list[AnomalyRecord]:
         with tempfile.TemporaryDirectory() as folder:
-            store = await Store.open(f"sqlite:///{folder}/ajrd.sqlite", at(0))
+            store = await Store.open(f"sqlite:///{folder}/ajrd.sqlite")
             _, attempt = await a_job(store)
             for seen in comes:
                 await record(store, attempt, seen)

@@ -11,7 +11,7 @@ import pytest
 from ajrd.store.store import Store
 from tests.loki.double import Double
 from tests.loki.place import Place
-from tests.loki.world import World, now
+from tests.loki.world import World
 
 
 @pytest.fixture
@@ -32,6 +32,6 @@ def loki(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """An empty store."""
-    store = await Store.open(f"sqlite:///{tmp_path}/ajrd.sqlite", now())
+    store = await Store.open(f"sqlite:///{tmp_path}/ajrd.sqlite")
     yield World(store)
     await store.close()

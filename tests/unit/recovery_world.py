@@ -170,7 +170,7 @@ class World:
         """A world whose database is a copy of an empty one."""
         shutil.copy(template, path)
         url = f"sqlite+aiosqlite:///{path}"
-        store = await FailingStore.open(url, datetime(2026, 1, 1, tzinfo=UTC))
+        store = await FailingStore.open(url)
         assert isinstance(store, FailingStore)
         return cls(store, judgement)
 

@@ -23,7 +23,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 async def fill(url: str) -> None:
-    store = await Store.open(url, at(0))
+    store = await Store.open(url)
     seen = job(name=HOSTILE)
     record = await store.add_job(new_job(seen, "c", managed=True, note="", now=at(0)), "seen")
     attempt = await store.save_attempt(opened(record, seen, at(0)), at(0), "attempt_started")

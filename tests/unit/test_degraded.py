@@ -26,7 +26,7 @@ def judgement() -> Judgement:
 
 @pytest.fixture
 async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite", at(0))
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite")
     await store.close()
     world = await World.make(tmp_path / "empty.sqlite", tmp_path / "ajrd.sqlite", judgement)
     yield world

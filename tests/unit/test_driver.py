@@ -17,7 +17,7 @@ from ajrd.slurm.admin_comment import Mark, read_mark
 from ajrd.slurm.base import Refusal
 from ajrd.store.records import ActionRecord, DecisionRecord
 from tests.unit.recovery_world import FailingStore, World
-from tests.unit.samples import COMMENT, at
+from tests.unit.samples import COMMENT
 
 PASSING = (Refusal.WRONG_STATE, Refusal.NOT_PERMITTED)
 
@@ -29,7 +29,7 @@ def judgement() -> Judgement:
 
 @pytest.fixture
 async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
-    store = await FailingStore.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite", at(0))
+    store = await FailingStore.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite")
     assert isinstance(store, FailingStore)
     yield World(store, judgement)
     await store.close()

@@ -33,7 +33,7 @@ def leadership(store: Store, ticks: Ticks, holder: str = "b.1.2.3") -> Leadershi
 
 
 async def test_the_holder_stops_so_early_that_a_command_ends_within_the_lease(url: str) -> None:
-    store, ticks = await Store.open(url, at(0)), Ticks()
+    store, ticks = await Store.open(url), Ticks()
     mine = leadership(store, ticks)
     assert not mine.may_act()
     assert await mine.acquire()
@@ -45,7 +45,7 @@ async def test_the_holder_stops_so_early_that_a_command_ends_within_the_lease(ur
 
 
 async def test_a_lease_that_was_given_back_is_free_and_one_that_lasts_is_not(url: str) -> None:
-    first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
+    first, second, ticks = await Store.open(url), await Store.open(url), Ticks()
     mine, other = leadership(first, ticks), leadership(second, ticks, "c.1.2.3")
     assert await mine.acquire()
     assert not await other.acquire()
@@ -57,7 +57,7 @@ async def test_a_lease_that_was_given_back_is_free_and_one_that_lasts_is_not(url
 
 
 async def test_a_holder_that_was_replaced_can_write_nothing(url: str) -> None:
-    first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
+    first, second, ticks = await Store.open(url), await Store.open(url), Ticks()
     mine, other = leadership(first, ticks), leadership(second, ticks, "c.1.2.3")
     assert await mine.acquire()
     assert await other.acquire(steal=True)
@@ -69,7 +69,7 @@ async def test_a_holder_that_was_replaced_can_write_nothing(url: str) -> None:
 
 
 async def test_a_dead_holder_of_this_host_is_not_waited_for(url: str) -> None:
-    first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
+    first, second, ticks = await Store.open(url), await Store.open(url), Ticks()
     boot, space, _pid, _start = this_process().split(".")
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
@@ -80,7 +80,7 @@ async def test_a_dead_holder_of_this_host_is_not_waited_for(url: str) -> None:
 
 
 async def test_who_waits_goes_on_waiting_while_the_database_is_away(url: str) -> None:
-    first, second, ticks = await Store.open(url, at(0)), await Store.open(url, at(0)), Ticks()
+    first, second, ticks = await Store.open(url), await Store.open(url), Ticks()
     holder, waiting = leadership(first, ticks), leadership(second, ticks, "c.1.2.3")
     assert await holder.acquire()
     path = Path(url.removeprefix("sqlite+aiosqlite:///"))
@@ -100,7 +100,7 @@ async def test_who_waits_goes_on_waiting_while_the_database_is_away(url: str) ->
 
 
 async def test_a_database_that_is_away_leaves_the_lease_to_run_out(url: str) -> None:
-    store, ticks = await Store.open(url, at(0)), Ticks()
+    store, ticks = await Store.open(url), Ticks()
     mine = leadership(store, ticks)
     assert await mine.acquire()
     await store.close()

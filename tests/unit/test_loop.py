@@ -167,7 +167,7 @@ def judgement() -> Judgement:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite", now())
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite")
     yield store
     await store.close()
 

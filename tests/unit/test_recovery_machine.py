@@ -29,7 +29,6 @@ from ajrd.model import HoldBy, JobState
 from ajrd.slurm.admin_comment import read_mark
 from ajrd.store.store import Store
 from tests.unit.recovery_world import GRACE, World
-from tests.unit.samples import at
 
 AWAY = SlurmUnavailable("the test says so")
 OPERATIONS = ("jobs", "job", "update", "requeue_hold", "release", "cancel")
@@ -224,7 +223,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "ajrd.sqlite"
 
     async def make() -> None:
-        store = await Store.open(f"sqlite+aiosqlite:///{path}", at(0))
+        store = await Store.open(f"sqlite+aiosqlite:///{path}")
         await store.close()
 
     asyncio.run(make())
