@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -298,6 +299,83 @@ class LokiSection(_Section):
         return self
 
 
+class ProxySection(_Section):
+    """A reverse proxy that has found out who somebody is."""
+
+    addresses: tuple[str, ...] = Field(
+        default=(), description="addresses or networks from which its header is believed"
+    )
+    header: str = Field(
+        default="X-Remote-User", description="the header in which it names the user"
+    )
+
+    @field_validator("addresses")
+    @classmethod
+    def _are_networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            ip_network(address, strict=False)
+        return addresses
+
+    @field_validator("header")
+    @classmethod
+    def _is_a_name(cls, header: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", header):
+            raise ValueError(f"{header!r} cannot be the name of a header")
+        return header
+
+
+class WebSection(_Section):
+    """Where pages, API and metrics are served, and to whom."""
+
+    socket: str | None = Field(
+        default=None, description="path of the UNIX socket; the kernel says who asks"
+    )
+    listen: str | None = Field(
+        default=None, description="ADDRESS:PORT for MUNGE credentials or a proxy; none: no TCP"
+    )
+    operators: tuple[str, ...] = Field(
+        default=("root",), description="users who may see and steer all jobs"
+    )
+    operator_groups: tuple[str, ...] = Field(
+        default=(), description="groups whose members are operators, too"
+    )
+    proxy: ProxySection = ProxySection()
+    anonymous_metrics: bool = Field(
+        default=False, description="serve /metrics and /readyz on TCP to anybody"
+    )
+    anonymous_read: bool = Field(
+        default=False, description="let anybody on TCP read pages and API; nobody may steer so"
+    )
+    base_path: str = Field(default="", description="prefix under which a proxy serves it: /ajrd")
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=600, description="requests of one user or address in a minute"
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: str | None) -> str | None:
+        host, _, port = (listen or "127.0.0.1:1").rpartition(":")
+        if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+            raise ValueError("is not ADDRESS:PORT")
+        return listen
+
+    @field_validator("base_path")
+    @classmethod
+    def _is_a_path(cls, path: str) -> str:
+        if path and not re.fullmatch(r"(?:/[\w.~-]+)+", path, re.ASCII):
+            raise ValueError("is not a path like /ajrd, without a slash at its end")
+        return path
+
+
+class EfficiencySection(_Section):
+    """What a recovery is compared with."""
+
+    manual_baseline: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
+        default=1800.0,
+        description="how long a failed job waits at this site until somebody resubmits it, seconds",
+    )
+
+
 class LogFormat(StrEnum):
     """How the service's own log looks; ``auto``: readable on a terminal, else JSON lines."""
 
@@ -321,6 +399,8 @@ class Config(_Section):
     logs: LogsSection = LogsSection()
     loki: LokiSection = LokiSection()
     database: DatabaseSection = DatabaseSection()
+    web: WebSection = WebSection()
+    efficiency: EfficiencySection = EfficiencySection()
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
 

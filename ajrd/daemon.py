@@ -42,7 +42,7 @@ FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
 STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: Sections that are taken up at a start alone.
-_FIXED = ("slurm", "database", "logs", "loki")
+_FIXED = ("slurm", "database", "logs", "loki", "web")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 

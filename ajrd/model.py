@@ -88,7 +88,8 @@ class JobInfo:
     are the raw ids of all of them. ``restarts`` is Slurm's own counter and so the index of the
     attempt that is running, or that will run next. ``completing`` is the COMPLETING flag:
     processes may still be alive. ``std_out``/``std_err`` are paths as far as Slurm names them,
-    else "". ``array_pending`` marks the one record that stands for all tasks not yet started.
+    else "". ``cpus`` and ``gpus`` are those allocated. ``array_pending`` marks the one record that
+    stands for all tasks not yet started.
     """
 
     job_id: str
@@ -115,6 +116,8 @@ class JobInfo:
     start_time: datetime | None = None
     end_time: datetime | None = None
     nodes: str = ""
+    cpus: int = 0
+    gpus: int = 0
     exclude_nodes: str = ""
     exit_code: int = 0
     signal: int = 0

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+
 from ajrd.model import JobInfo, JobState
 from ajrd.policy.fruitless import Past
 from ajrd.store.records import AttemptRecord, Failure, JobRecord
@@ -100,7 +102,18 @@ def opened(job: JobRecord, seen: JobInfo, now: datetime, number: int = 0) -> Att
         state=seen.state.value,
         nodes=seen.nodes,
         started_at=seen.start_time or now,
+        eligible_at=seen.eligible_time,
+        node_count=_count(seen.nodes),
+        cpus=seen.cpus,
+        gpus=seen.gpus,
     )
+
+
+def _count(nodes: str) -> int:
+    try:
+        return len(NodeSet(nodes))
+    except NodeSetException:
+        return 0
 
 
 def advanced(attempt: AttemptRecord, seen: JobInfo, now: datetime) -> AttemptRecord:

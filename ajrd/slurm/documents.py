@@ -17,6 +17,7 @@ from typing import Any
 
 from ajrd.model import HoldBy, JobInfo, StepInfo
 from ajrd.slurm.identity import job_name, task_id
+from ajrd.slurm.parse import count_in
 from ajrd.slurm.states import Run, from_words, held_by
 
 
@@ -73,6 +74,8 @@ def _job_from_json(record: Mapping[str, Any]) -> JobInfo:
         start_time=_time_or_none(start),
         end_time=_time_or_none(end),
         nodes=record.get("nodes") or "",
+        cpus=count_in(record.get("tres_alloc_str") or "", "cpu"),
+        gpus=count_in(record.get("tres_alloc_str") or "", "gres/gpu"),
         exclude_nodes=record.get("excluded_nodes") or "",
         exit_code=code,
         signal=signal,

@@ -158,6 +158,8 @@ def whole(parts: Sequence[JobInfo]) -> JobInfo:
         eligible_time=max((p.eligible_time for p in parts if p.eligible_time), default=None),
         end_time=max((part.end_time for part in parts if part.end_time), default=None),
         nodes=str(reduce(NodeSet.union, (NodeSet(part.nodes) for part in parts))),
+        cpus=sum(part.cpus for part in parts),
+        gpus=sum(part.gpus for part in parts),
         exclude_nodes=str(
             reduce(NodeSet.intersection, (NodeSet(part.exclude_nodes) for part in parts))
         ),

@@ -257,6 +257,8 @@ def _job(said: Mapping[str, Any]) -> JobInfo:
         start_time=_time(start),
         end_time=_time(end),
         nodes=said["allocated_nodes"] or "",
+        cpus=said["cpus"] or 0,
+        gpus=said["gpus"],
         exclude_nodes=said["excluded_nodes"] or "",
         exit_code=said["exit_code"] or 0,
         signal=said["exit_code_signal"] or 0,

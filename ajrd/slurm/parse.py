@@ -26,7 +26,8 @@ JOB_FIELDS = (
     "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "HetJobOffset", "UserID", "UserName",
     "GroupID", "Partition", "State", "Reason", "RestartCnt", "PriorityLong", "Requeue",
     "BatchFlag", "exit_code", "SubmitTime", "EligibleTime", "StartTime", "EndTime", "TimeUsed",
-    "NodeList", "Dependency", "Name", "WorkDir", "STDOUT", "STDERR", "comment", "admin_comment",
+    "NodeList", "tres-alloc", "Dependency", "Name", "WorkDir", "STDOUT", "STDERR", "comment",
+    "admin_comment",
 )  # fmt: skip
 #: Fields of ``squeue -s -O`` for one step.
 STEP_FIELDS = ("StepID", "StepName", "Nodes", "NumTasks", "StartTime")
@@ -116,6 +117,8 @@ def job_from_listing(record: Mapping[str, str], exclude_nodes: str) -> JobInfo:
         start_time=_time_or_none(start),
         end_time=_time_or_none(end),
         nodes=_value(record["NodeList"]),
+        cpus=count_in(record["tres-alloc"], "cpu"),
+        gpus=count_in(record["tres-alloc"], "gres/gpu"),
         exclude_nodes=exclude_nodes,
         exit_code=code >> 8,
         signal=code & 0x7F,
@@ -126,6 +129,23 @@ def job_from_listing(record: Mapping[str, str], exclude_nodes: str) -> JobInfo:
         comment=_text(record["comment"]),
         admin_comment=_text(record["admin_comment"]),
     )
+
+
+def count_in(tres: str, kind: str) -> int:
+    """How many of a kind an allocation has: ``cpu=8,mem=1G,node=2,gres/gpu=4,gres/gpu:h100=4``.
+
+    Where only typed ones are listed (AccountingStorageTRES), these are added up.
+    """
+    whole, typed = 0, 0
+    for part in tres.split(","):
+        name, _, value = part.partition("=")
+        if not value.isdigit():
+            continue
+        if name == kind:
+            whole = int(value)
+        elif name.startswith(f"{kind}:"):
+            typed += int(value)
+    return whole or typed
 
 
 def _batch_file(shown: str, context: PatternContext) -> str:

@@ -26,7 +26,7 @@ JOB_FIELDS = (
     "array_tasks_waiting", "heterogeneous_id", "heterogeneous_offset", "submit_time",
     "eligible_time", "start_time", "end_time", "run_time", "allocated_nodes", "excluded_nodes",
     "exit_code", "exit_code_signal", "working_directory", "standard_output", "standard_error",
-    "comment", "admin_comment", "dependencies",
+    "comment", "admin_comment", "dependencies", "cpus",
 )  # fmt: skip
 #: … of the cluster: attributes of ``pyslurm.slurmctld.Config``.
 CLUSTER_FIELDS = ("cluster_name", "version", "job_requeue", "min_job_age")
@@ -50,11 +50,22 @@ def _cluster(api: Any) -> dict[str, Any]:
 
 
 def _jobs(api: Any) -> list[dict[str, Any]]:
-    return [record(job, JOB_FIELDS) for job in api.Jobs.load().values()]
+    return [_job_record(job) for job in api.Jobs.load().values()]
 
 
 def _job(api: Any, raw_id: int) -> dict[str, Any]:
-    return record(api.Job.load(raw_id), JOB_FIELDS)
+    return _job_record(api.Job.load(raw_id))
+
+
+def _job_record(job: Any) -> dict[str, Any]:
+    return record(job, JOB_FIELDS) | {"gpus": _gpus(job)}
+
+
+def _gpus(job: Any) -> int:
+    """All of them: Slurm may count the typed ones, their sum, or both."""
+    counts = {str(name): int(gpu.count) for name, gpu in (job.gpus or {}).items()}
+    whole = [count for name, count in counts.items() if ":" not in name]
+    return whole[0] if whole else sum(counts.values())
 
 
 def _requeue(api: Any, raw_id: int, hold: bool) -> None:

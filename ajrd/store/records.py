@@ -23,7 +23,8 @@ RESULT_SEEN = "its result was seen"
 class JobRecord:
     """One submission. ``restarts_before`` are those that happened before ajrd knew the job.
 
-    ``note`` says why a job is not managed, or what was understood differently than written.
+    ``paused``: somebody has asked that nothing be done to it until he says otherwise. ``note`` says
+    why a job is not managed, or what was understood differently than written.
     """
 
     id: int
@@ -45,11 +46,15 @@ class JobRecord:
     reason: str
     closed: bool
     seen_at: datetime
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """One execution of a job; ``state`` is Slurm's, or REQUEUED when a restart ended it."""
+    """One execution of a job; ``state`` is Slurm's, or REQUEUED when a restart ended it.
+
+    ``eligible_at``: since when nothing but resources has kept it from starting.
+    """
 
     id: int
     job: int
@@ -61,6 +66,10 @@ class AttemptRecord:
     exit_code: int = 0
     signal: int = 0
     log_note: str = ""
+    eligible_at: datetime | None = None
+    node_count: int = 0
+    cpus: int = 0
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +163,10 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
-    """A log file as read for an attempt: how far, its newest progress line, its furthest step."""
+    """A log file as read for an attempt: how far, its newest progress line, its furthest step.
+
+    ``first_progress_at`` and ``first_step`` are of the first progress that was read in it.
+    """
 
     path: str
     offset: int
@@ -164,6 +176,8 @@ class SourceRecord:
     progress_text: str | None
     updated_at: datetime
     progress_step: int | None = None
+    first_progress_at: datetime | None = None
+    first_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

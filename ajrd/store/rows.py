@@ -51,13 +51,17 @@ def _json(value: Any) -> Any:
 _TIMES = (
     "first_submit_time", "submit_time", "seen_at", "started_at", "ended_at", "detected_at",
     "hold_deadline", "created_at", "closed_at", "intended_at", "claimed_at", "finished_at", "at",
-    "progress_at", "updated_at", "acquired_at", "renewed_at", "expires_at",
+    "progress_at", "updated_at", "acquired_at", "renewed_at", "expires_at", "eligible_at",
+    "first_progress_at", "asked_at", "done_at", "verdict_at", "submitted_at", "failed_at",
+)  # fmt: skip
+_FLAGS = (
+    "managed", "closed", "degraded", "progressed", "excluded", "paused", "recovered", "complete",
 )  # fmt: skip
 #: How a column that is not kept as it is comes back.
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, _time),
     **dict.fromkeys(("before", "after", "facts"), _json),
-    **dict.fromkeys(("managed", "closed", "degraded", "progressed", "excluded"), bool),
+    **dict.fromkeys(_FLAGS, bool),
     **dict.fromkeys(("path", "source"), path_again),
     **dict.fromkeys(("device", "inode"), unsigned),
 }

@@ -38,7 +38,7 @@ from sqlalchemy.schema import SchemaItem
 from ajrd.store import values
 
 #: The newest revision of ``migrations/versions``: what this ajrd reads and writes.
-REVISION = "0003"
+REVISION = "0004"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -169,12 +169,14 @@ jobs = _table(
     Column("reason", Name(255), nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False, server_default=text("0")),
     UniqueConstraint("cluster", "job_id", "first_submit_time", name="uq_jobs_identity"),
     Index("ix_jobs_closed", "cluster", "closed"),
     Index("ix_jobs_job_id", "job_id", "first_submit_time"),
     Index("ix_jobs_user", "user", "id"),
     Index("ix_jobs_partition", "partition", "id"),
     Index("ix_jobs_seen", "closed", "seen_at"),
+    Index("ix_jobs_state", "state", "id"),
 )
 
 attempts = _table(
@@ -189,7 +191,12 @@ attempts = _table(
     Column("exit_code", Integer, nullable=False, default=0),
     Column("signal", Integer, nullable=False, default=0),
     Column("log_note", Words, nullable=False, default=""),
+    Column("eligible_at", UtcTime),
+    Column("node_count", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("cpus", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("gpus", Integer, nullable=False, default=0, server_default=text("0")),
     UniqueConstraint("job", "idx", name="uq_attempts_idx"),
+    Index("ix_attempts_started", "started_at"),
 )
 
 anomalies = _table(
@@ -213,6 +220,9 @@ anomalies = _table(
     Column("twin", Name(64)),
     UniqueConstraint("attempt", "digest", name="uq_anomalies_line"),
     Index("uq_anomalies_twin", "attempt", "twin", unique=True),
+    Index("ix_anomalies_kind", "kind", "id"),
+    Index("ix_anomalies_cause", "cause", "id"),
+    Index("ix_anomalies_detected", "detected_at"),
 )
 
 decisions = _table(
@@ -284,6 +294,8 @@ log_positions = _table(
     Column("progress_text", Words),
     Column("updated_at", UtcTime, nullable=False),
     Column("progress_step", BigInteger),
+    Column("first_progress_at", UtcTime),
+    Column("first_step", BigInteger),
     UniqueConstraint("attempt", "path_digest", name="uq_log_positions_path"),
     Index("ix_log_positions_path", "path_digest"),
 )
@@ -306,3 +318,75 @@ loki_cursors = _table(
     Column("ns", BigInteger, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
 )
+
+#: What people have asked for; the leader carries it out and says what became of it.
+requests = _table(
+    "requests",
+    _id(),
+    _ref("job", "jobs"),
+    Column("verb", Name(16), nullable=False),
+    Column("by", Name(64), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("state", Name(16), nullable=False),
+    Column("result", Words, nullable=False, default=""),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("done_at", UtcTime),
+    Index("ix_requests_state", "state", "id"),
+    Index("ix_requests_job", "job", "id"),
+)
+
+node_suspicions = _table(
+    "node_suspicions",
+    _id(),
+    _ref("attempt", "attempts"),
+    Column("node", Name(255), nullable=False),
+    Column("kind", Name(32), nullable=False),
+    Column("cause", Name(64), nullable=False),
+    Column("excluded", Boolean, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("verdict", Name(32), nullable=False, default="", server_default=text("''")),
+    Column("verdict_at", UtcTime),
+    UniqueConstraint("attempt", "node", name="uq_node_suspicions"),
+    Index("ix_node_suspicions_node", "node", "at"),
+    Index("ix_node_suspicions_at", "at"),
+)
+
+#: One row an attempt, with all that a report may want: its reader may see no other table.
+job_efficiency_records = _table(
+    "job_efficiency_records",
+    _id(),
+    _ref("attempt", "attempts", unique=True),
+    Column("cluster", Name(64), nullable=False),
+    Column("job_id", Name(64), nullable=False),
+    Column("job_name", Name(255), nullable=False),
+    Column("user", Name(64), nullable=False),
+    Column("partition", Name(64), nullable=False),
+    Column("attempt_idx", Integer, nullable=False),
+    Column("state", Name(32), nullable=False),
+    Column("kind", Name(32), nullable=False),
+    Column("cause", Name(64), nullable=False),
+    Column("outcome", Name(64), nullable=False),
+    Column("recovered", Boolean, nullable=False),
+    Column("node_count", Integer, nullable=False),
+    Column("gpus", Integer, nullable=False),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("eligible_at", UtcTime),
+    Column("started_at", UtcTime, nullable=False),
+    Column("failed_at", UtcTime),
+    Column("ended_at", UtcTime),
+    *(
+        Column(f"{name}_seconds", Double)
+        for name in (
+            "queued", "starting", "productive", "lost", "detection", "kill", "requeue_wait",
+            "restart", "automatic_downtime", "manual_downtime", "manual_baseline", "saved",
+        )
+    ),
+    Column("allocated_gpu_hours", Double, nullable=False),
+    Column("goodput_gpu_hours", Double, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index("ix_efficiency_started", "started_at"),
+    Index("ix_efficiency_ended", "ended_at"),
+    Index("ix_efficiency_job", "cluster", "job_id"),
+    Index("ix_efficiency_user", "user", "started_at"),
+)  # fmt: skip

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, insert, or_, update
+from sqlalchemy import case, func, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -483,9 +483,21 @@ async def _save_position(
         log_positions.c.path_digest == values["path_digest"]
     )
     changes = values | _furthest(values.get("progress_step"))
+    if progress is not None:
+        changes |= _first(values)
+        values |= {"first_progress_at": now, "first_step": values["progress_step"]}
     changed = await db.execute(update(log_positions).where(mine).values(changes))
     if changed.rowcount == 0:
         await db.execute(insert(log_positions).values(values))
+
+
+def _first(values: dict[str, Any]) -> dict[str, Any]:
+    """The first progress that was ever read stays; its step may come a little later."""
+    c = log_positions.c
+    return {
+        "first_progress_at": func.coalesce(c.first_progress_at, values["progress_at"]),
+        "first_step": func.coalesce(c.first_step, values["progress_step"]),
+    }
 
 
 def _furthest(step: int | None) -> dict[str, Any]:

@@ -51,8 +51,9 @@ QUERIES = {
 ROWS = """
 INSERT INTO jobs SELECT seq, 'c', CONCAT(seq, '_1'), seq, '2026-01-01' + INTERVAL seq MINUTE,
   '2026-01-01', 'train', CONCAT('u', seq % 50), 1000, CONCAT('p', seq % 20), '', 1, '', 0, 0,
-  'RUNNING', '', seq % 100 <> 0, '2026-01-01' + INTERVAL seq MINUTE FROM seq_1_to_3000;
-INSERT INTO attempts SELECT seq, seq, 0, 'RUNNING', 'n1', '2026-01-01', NULL, 0, 0, ''
+  'RUNNING', '', seq % 100 <> 0, '2026-01-01' + INTERVAL seq MINUTE, 0 FROM seq_1_to_3000;
+INSERT INTO attempts SELECT seq, seq, 0, 'RUNNING', 'n1', '2026-01-01', NULL, 0, 0, '', NULL, 1, 1,
+  1
   FROM seq_1_to_3000;
 INSERT INTO anomalies SELECT seq, seq, 'r', 'CRASH', 'c', 'root', 'requeue', 's', 0, 0, 't', '[]',
   '[]', '{}', '2026-01-01', seq, seq FROM seq_1_to_3000;
@@ -64,7 +65,7 @@ INSERT INTO actions SELECT seq, seq, 'requeue_hold', seq, 't', 'done', 1, '', '2
 INSERT INTO events SELECT seq, '2026-01-01' + INTERVAL seq MINUTE, IF(seq % 10, seq, NULL), 0, 'e',
   'm' FROM seq_1_to_3000;
 INSERT INTO log_positions SELECT seq, seq, 'p', CONCAT('d', seq), 0, 0, 0, 0, 't', NULL, NULL, NULL,
-  '2026-01-01', NULL FROM seq_1_to_3000;
+  '2026-01-01', NULL, NULL, NULL FROM seq_1_to_3000;
 INSERT INTO loki_cursors SELECT CONCAT('t', seq), seq, '2026-01-01' FROM seq_1_to_3000;
 INSERT INTO leases VALUES ('leader', '', '', 0, 0, '2026-01-01', '2026-01-01', '2026-01-01');
 ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, log_positions, leases,

@@ -28,6 +28,7 @@ RUNNING = {
     "PriorityLong": "4294901757", "Requeue": "1", "BatchFlag": "1", "exit_code": "0",
     "SubmitTime": "1795532472", "EligibleTime": "1795532472", "StartTime": "1795532473",
     "EndTime": "NONE", "TimeUsed": "0:07", "NodeList": "n[1-2]", "Dependency": "(null)",
+    "tres-alloc": "cpu=8,mem=1G,node=2,billing=8,gres/gpu=4,gres/gpu:h100=4",
     "Name": "wrap", "WorkDir": "/w", "STDOUT": "/w/slurm-6.out", "STDERR": "/w/slurm-6.out",
     "comment": "(null)", "admin_comment": "(null)",
 }  # fmt: skip
@@ -56,6 +57,13 @@ def test_a_running_job_is_read() -> None:
     )
     assert job.start_time == datetime.fromtimestamp(1795532473, UTC)
     assert (job.array_job_id, job.het_job_id, job.dependency) == (None, None, "")
+    assert (job.cpus, job.gpus) == (8, 4)
+
+
+def test_gpus_of_several_types_are_added_up_unless_slurm_has() -> None:
+    assert parse.count_in("cpu=1,gres/gpu:a100=2,gres/gpu:h100=1", "gres/gpu") == 3
+    assert parse.count_in("gres/gpu=3,gres/gpu:a100=2", "gres/gpu") == 3
+    assert parse.count_in("(null)", "gres/gpu") == 0
 
 
 @given(st.text(alphabet=st.sampled_from('a=|,<>0123 \n\t"\x1eé'), max_size=60))

@@ -1,0 +1,1 @@
+"""What failures cost and what recovery saves: pure arithmetic on attempts."""

@@ -1,0 +1,75 @@
+"""What every handler needs, in one value that the application carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from ajrd.config import EfficiencySection, WebSection
+from ajrd.store.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A warning or an error of the service's own log."""
+
+    at: datetime
+    event: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """One source of log lines: ``name`` is ``files`` or a tenant of Loki; ``lag`` is in seconds."""
+
+    name: str
+    state: str
+    why: str = ""
+    lag: float = 0.0
+    followed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFacts:
+    """What a process knows of itself. Times are aware UTC; None: never, or not known."""
+
+    version: str
+    role: str
+    mode: str
+    host: str
+    pid: int
+    started_at: datetime
+    rules: int
+    rules_digest: str
+    slurm_version: str = ""
+    slurm_seen_at: datetime | None = None
+    slurm_why: str = ""
+    store_url: str = ""
+    store_away_since: datetime | None = None
+    sources: Sequence[SourceFacts] = ()
+    troubles: Sequence[Trouble] = field(default=())
+
+
+class ServiceView(Protocol):
+    """The running service as pages and metrics see it."""
+
+    def facts(self) -> ServiceFacts:
+        """How it does at this moment; never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``database`` is one of the web's own: recovery waits for none of its connections."""
+
+    database: Database
+    web: WebSection
+    efficiency: EfficiencySection
+    service: ServiceView
+    clock: Callable[[], datetime]
+
+
+SITE = web.AppKey("site", Site)
