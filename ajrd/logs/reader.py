@@ -157,6 +157,18 @@ def agrees(descriptor: int, known: ReadPosition) -> bool:
     return digest(head, tail) == known.tail
 
 
+def last_line(descriptor: int) -> int:
+    """Where the last line of a file begins, complete or not, or what has overwritten it last.
+
+    The end of the file if that is too long.
+    """
+    size = os.fstat(descriptor).st_size
+    start = max(size - LINE_CAP, 0)
+    data = os.pread(descriptor, size - start, start).rstrip(b"\r\n")
+    end_before = max(data.rfind(b"\n"), data.rfind(b"\r"))
+    return size if end_before < 0 < start else start + end_before + 1
+
+
 def count_lines(descriptor: int, start: int, end: int, limit: int = 1 << 30) -> int:
     """Newlines between two offsets; beyond ``limit`` bytes nobody waits for the number."""
     lines = 0

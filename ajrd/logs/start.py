@@ -21,6 +21,10 @@ then begins at the end of the file and says that it is *uncertain*. The rules, i
    appended to: from the end, uncertain;
 7. nothing is known of a restarted job: from the end, uncertain.
 
+Where it is *from the end*, the name carries the job's number, and the file was written well after
+the attempt had begun, its last line is of this attempt all the same: what a run that hangs has
+said last is read.
+
 Times of file servers and of slurmctld are compared as they are. Slurm cuts its start time to
 the second, so what was written in the attempt never looks older than the attempt on clocks
 that agree.
@@ -35,6 +39,9 @@ from ajrd.model import ReadPosition
 
 #: Slurm's start time is up to a second before the real start.
 _START_SLACK = 1.0
+#: By so much a write must be later than the start to be surely of the attempt, however the clocks
+#: of file server and controller differ, seconds.
+_SURELY_LATER = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,7 @@ class FileSeen:
     """An open file. Times are seconds since the epoch; ``born`` None: unknown.
 
     ``appeared``: the path led nowhere when it was first looked at. ``agrees`` tells whether the
-    file still holds what was read up to a position.
+    file still holds what was read up to a position, ``last_line`` where its last line begins.
     """
 
     inode: int
@@ -51,6 +58,7 @@ class FileSeen:
     born: float | None
     appeared: bool
     agrees: Callable[[ReadPosition], bool]
+    last_line: Callable[[], int]
 
     @property
     def mtime(self) -> float:
@@ -143,7 +151,7 @@ def _behind_earlier(seen: FileSeen, known: Known) -> StartPoint | None:
     if standing.drained_at_ns is not None:
         late = standing.drained_at_ns / 1e9 >= known.began + _START_SLACK
         return StartPoint(where.offset, "behind the earlier attempt", late, base=where)
-    return StartPoint(seen.size, "an earlier attempt may reach to here", True, base=where)
+    return _at_the_end(seen, known, "an earlier attempt may reach to here", where)
 
 
 def _written_since(seen: FileSeen, earlier: Earlier, known: Known) -> bool:
@@ -157,4 +165,13 @@ def _unknown(seen: FileSeen, known: Known) -> StartPoint:
         return StartPoint(0, "the first attempt of the job in its name")
     if known.restarts == 0 and seen.born is None:
         return StartPoint(0, "first attempt; the age of the file is unknown", True)
-    return StartPoint(seen.size, "older lines may be of another attempt", True)
+    return _at_the_end(seen, known, "older lines may be of another attempt")
+
+
+def _at_the_end(
+    seen: FileSeen, known: Known, why: str, base: ReadPosition | None = None
+) -> StartPoint:
+    """Before the last line if that is surely of the attempt, else behind it."""
+    ours = known.name_is_ours and seen.mtime >= known.began + _SURELY_LATER
+    start = max(seen.last_line(), base.offset if base else 0) if ours else seen.size
+    return StartPoint(start, why, True, base=base)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ajrd.logs.asowner import Files, birth_time
-from ajrd.logs.reader import Reader, Rewritten, agrees, count_lines
+from ajrd.logs.reader import Reader, Rewritten, agrees, count_lines, last_line
 from ajrd.logs.start import FileSeen, StartPoint, resume
 from ajrd.model import LogFile, ReadPosition
 
@@ -278,6 +278,7 @@ class FileTailer:
             born=birth_time(descriptor),
             appeared=self._absent,
             agrees=lambda position: agrees(descriptor, position),
+            last_line=lambda: last_line(descriptor),
         )
         point = self._choose(seen)
         self.start = point

@@ -84,14 +84,17 @@ def test_an_expedited_requeue_is_left_to_slurm_and_ours_works_beside_it(make_ser
 
 
 def test_another_job_with_the_same_id_is_never_killed(make_service: Make, lab: Lab) -> None:
-    """A controller that has lost its state begins again with the first id."""
+    """A controller that has lost its state begins again with the first id.
+
+    What still runs of the first job is then ended on its node: the second one has another.
+    """
     service = make_service()
     forget_everything(lab)
-    job_id = service.submit(CRASHING, REQUEUE, "--requeue")
+    job_id = service.submit(CRASHING, REQUEUE, "--requeue", "--nodelist=n1")
     service.start(**{FAULT_VARIABLE: "commit_after:writing a decision"})
     service.wait()
     forget_everything(lab)
-    assert service.submit(HEALTHY, "--requeue") == job_id
+    assert service.submit(HEALTHY, "--requeue", "--nodelist=n2") == job_id
     service.await_state(job_id, "RUNNING")
     service.start()
     until("the decision to be given up", lambda: "job_unknown" in service.status(job_id))

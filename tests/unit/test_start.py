@@ -24,6 +24,7 @@ def seen(*, agrees: bool = True, mtime: float = AFTER, **changes: Any) -> FileSe
         "born": BEFORE,
         "appeared": False,
         "agrees": lambda p: agrees and p.inode == 7,
+        "last_line": lambda: 70,
     }
     return FileSeen(**values | changes)
 
@@ -122,6 +123,15 @@ def test_the_first_attempt_does_not_trust_an_old_file_with_any_name() -> None:
 
 def test_the_first_attempt_reads_a_file_of_unknown_age_but_says_so() -> None:
     assert where(seen(born=None), known(restarts=0, name_is_ours=False)) == (0, True)
+
+
+def test_the_last_line_is_of_the_attempt_if_it_was_written_well_after_its_start() -> None:
+    """Nothing else is certain of a file to which an earlier attempt may have written."""
+    written = seen(mtime=BEGAN + 10)
+    assert where(written, known()) == (70, True)
+    assert where(written, known(earlier=[Earlier(position())])) == (70, True)
+    assert where(written, known(earlier=[Earlier(position(75))])) == (75, True)
+    assert where(written, known(name_is_ours=False)) == (80, True)
 
 
 def test_nothing_known_of_a_restarted_job_is_not_guessed() -> None:

@@ -223,6 +223,26 @@ def test_a_log_that_was_rotated_while_nobody_read_is_found_by_its_inode(path: Pa
     assert text(read_all(tail(path, tailer.position))) == b"2\n3\n"
 
 
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        (b"one\ntwo\n", b"two\n"),
+        (b"one\ntwo", b"two"),
+        (b"one\n 5%\r10%\r\n", b"10%\r\n"),
+        (b"one", b"one"),
+        (b"", b""),
+        (b"one\n" + b"x" * LINE_CAP, b""),
+    ],
+)
+def test_reading_may_begin_at_the_last_line(tmp_path: Path, written: bytes, last: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(written)
+    at_last_line = FileTailer(
+        log_file(str(path)), OwnerFiles(), lambda seen: StartPoint(seen.last_line(), "test")
+    )
+    assert text(read_all(at_last_line, final=True)) == last
+
+
 def test_line_numbers_are_counted_when_reading_begins_at_the_end(path: Path) -> None:
     path.write_bytes(b"1\n2\n3\n")
     tailer = FileTailer(log_file(str(path)), OwnerFiles(), from_end)
