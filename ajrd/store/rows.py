@@ -18,6 +18,8 @@ from ajrd.model import (
     Progress,
     ReadPosition,
     Recovery,
+    RequestState,
+    RequestVerb,
     Role,
     Step,
     Verb,
@@ -31,6 +33,7 @@ from ajrd.store.records import (
     Failure,
     JobRecord,
     LeaseRecord,
+    RequestRecord,
     SourceRecord,
 )
 from ajrd.store.values import bounded, path_again, unsigned
@@ -103,6 +106,13 @@ def decision(row: Row, actions: tuple[ActionRecord, ...] = ()) -> DecisionRecord
 def event(row: Row) -> EventRecord:
     """A row of ``events``."""
     return EventRecord(**_pick(EventRecord, row))
+
+
+def request(row: Row) -> RequestRecord:
+    """A row of ``requests``."""
+    values = _pick(RequestRecord, row)
+    values |= {"verb": RequestVerb(row["verb"]), "state": RequestState(row["state"])}
+    return RequestRecord(**values)
 
 
 def lease(row: Row) -> LeaseRecord:
