@@ -1,53 +1,41 @@
 """Pages of what the store holds, newest first, narrowed by filters: plain SQL for both databases.
 
-A page is found by *windows*. Rows are numbered as they come, so a page of a list begins right below
-the last number that the reader has seen; nothing is skipped or told twice while rows are added. A
-filter may leave one row in a million, and then looking for a full page would read the whole table.
-So each query looks at a stretch of numbers only, and the stretches grow as long as too little was
-found in them. Where an index leads to the rows that a filter leaves (it is *sharp*), little found
-means little read, and growing goes on; where none does, it ends after some ten thousand numbers:
-the page is short, or empty, and the next one goes on from there.
+A page is found by *stretches*. Rows are numbered as they come, so a page of a list begins right
+below the last number that the reader has seen; nothing is skipped or told twice while rows are
+added. A filter may leave one row in a million, and then looking for a full page would read the
+whole table. So each query looks at a stretch of numbers only, until enough was found or enough time
+has gone: such a page is short, or empty, and the next one goes on from there. Where an index leads
+to the rows that a filter leaves, a long stretch costs no more than what is found in it: stretches
+that were quick are followed by longer ones (:mod:`ajrd.web.paging`), and the end of the table is
+soon reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ajrd.store.queries import Query
 
-#: Numbers in the first stretch; each is so many times longer than the one before.
-FIRST, GROWTH = 2000, 4
-#: How many stretches one page takes at most: with a sharp filter, and without.
-SHARP_STRETCHES, BLUNT_STRETCHES = 9, 3
 #: Characters of a log line in a list; the whole of it is in the story of its job.
 SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """A condition on one ``:value``; ``sharp``: an index leads to the rows that it leaves."""
-
-    condition: str
-    sharp: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Listing:
-    """One list: its table, the columns of a row, the tables joined to it, what may narrow it."""
+    """One list: its table, the columns of a row, the tables joined to it, what may narrow it.
+
+    ``filters`` are conditions on one ``:value`` each, which has the name of the filter.
+    """
 
     table: str
     columns: str
     joined: str
-    filters: Mapping[str, Filter]
+    filters: Mapping[str, str]
 
     def span(self) -> Query:
         """The first and the last number that there is; NULL where there is no row."""
         return Query(f"SELECT MIN(id) AS least, MAX(id) AS most FROM {self.table}")  # noqa: S608
-
-    def is_sharp(self, wanted: Mapping[str, object]) -> bool:
-        """Does an index lead to what these filters leave?"""
-        return any(self.filters[name].sharp for name in wanted)
 
     def rows(
         self, wanted: Mapping[str, object], floor: int, before: int, most: int, owner: str | None
@@ -58,7 +46,7 @@ class Listing:
         """
         numbered = f"{self.table}.id"
         conditions = [f"{numbered} >= :floor", f"{numbered} < :before"]
-        conditions += [self.filters[name].condition for name in wanted]
+        conditions += [self.filters[name] for name in wanted]
         values = {**wanted, "floor": floor, "before": before, "most": most}
         if owner is not None:
             conditions.append("jobs.user = :owner")
@@ -70,35 +58,24 @@ class Listing:
         )
 
 
-def stretches(least: int, before: int, *, sharp: bool) -> Iterator[tuple[int, int]]:
-    """(floor, before) of the windows in which one page looks, downwards from ``before``."""
-    size = FIRST
-    for _ in range(SHARP_STRETCHES if sharp else BLUNT_STRETCHES):
-        if before <= least:
-            return
-        floor = max(least, before - size)
-        yield floor, before
-        before, size = floor, size * GROWTH
-
-
 _OF_JOB = {
-    "job": Filter("jobs.job_id = :job", sharp=True),
-    "user": Filter("jobs.user = :user", sharp=True),
-    "partition": Filter("jobs.partition = :partition", sharp=True),
+    "job": "jobs.job_id = :job",
+    "user": "jobs.user = :user",
+    "partition": "jobs.partition = :partition",
 }
 _JOB = "jobs.cluster, jobs.job_id, jobs.name AS job_name, jobs.user, jobs.partition"
 _ATTEMPT = "JOIN attempts ON attempts.id = {table}.attempt JOIN jobs ON jobs.id = attempts.job"
 
 
-def _times(column: str, *, sharp: bool) -> dict[str, Filter]:
+def _times(column: str) -> dict[str, str]:
     """From a moment on, and before another one."""
     return {
-        "since": Filter(f"{column} >= :since", sharp),
-        "until": Filter(f"{column} < :until", sharp),
+        "since": f"{column} >= :since",
+        "until": f"{column} < :until",
     }
 
 
-def _broken_by(attempt: str) -> dict[str, Filter]:
+def _broken_by(attempt: str) -> dict[str, str]:
     """By what its attempt, or one of its attempts, broke first.
 
     Counted row by row: for an EXISTS MariaDB would first gather all anomalies of the kind.
@@ -107,7 +84,7 @@ def _broken_by(attempt: str) -> dict[str, Filter]:
         f"(SELECT COUNT(*) FROM {attempt} AND anomalies.role = 'root'"  # noqa: S608 -- ours alone
         " AND anomalies.{name} = :{name}) > 0"
     )
-    return {name: Filter(found.format(name=name)) for name in ("kind", "cause")}
+    return {name: found.format(name=name) for name in ("kind", "cause")}
 
 
 JOBS = Listing(
@@ -116,12 +93,12 @@ JOBS = Listing(
     "",
     {
         **_OF_JOB,
-        "state": Filter("jobs.state = :state", sharp=True),
+        "state": "jobs.state = :state",
         **_broken_by(
             "attempts JOIN anomalies ON anomalies.attempt = attempts.id"
             " WHERE attempts.job = jobs.id"
         ),
-        **_times("jobs.first_submit_time", sharp=False),
+        **_times("jobs.first_submit_time"),
     },
 )
 
@@ -131,9 +108,9 @@ ATTEMPTS = Listing(
     "JOIN jobs ON jobs.id = attempts.job",
     {
         **_OF_JOB,
-        "state": Filter("attempts.state = :state"),
+        "state": "attempts.state = :state",
         **_broken_by("anomalies WHERE anomalies.attempt = attempts.id"),
-        **_times("attempts.started_at", sharp=True),
+        **_times("attempts.started_at"),
     },
 )
 
@@ -146,12 +123,12 @@ ANOMALIES = Listing(
     _ATTEMPT.format(table="anomalies"),
     {
         **_OF_JOB,
-        "kind": Filter("anomalies.kind = :kind", sharp=True),
-        "cause": Filter("anomalies.cause = :cause", sharp=True),
-        "role": Filter("anomalies.role = :role"),
+        "kind": "anomalies.kind = :kind",
+        "cause": "anomalies.cause = :cause",
+        "role": "anomalies.role = :role",
         # MariaDB gives a text of a document with its quotes, SQLite without.
-        "node": Filter("REPLACE(JSON_EXTRACT(anomalies.facts, '$.node'), '\"', '') = :node"),
-        **_times("anomalies.detected_at", sharp=True),
+        "node": "REPLACE(JSON_EXTRACT(anomalies.facts, '$.node'), '\"', '') = :node",
+        **_times("anomalies.detected_at"),
     },
 )
 
@@ -161,11 +138,11 @@ DECISIONS = Listing(
     f"{_ATTEMPT.format(table='decisions')} LEFT JOIN anomalies ON anomalies.id = decisions.anomaly",
     {
         **_OF_JOB,
-        "state": Filter("decisions.state = :state", sharp=True),
-        "verb": Filter("decisions.verb = :verb"),
-        "kind": Filter("anomalies.kind = :kind"),
-        "cause": Filter("decisions.cause = :cause"),
-        **_times("decisions.created_at", sharp=False),
+        "state": "decisions.state = :state",
+        "verb": "decisions.verb = :verb",
+        "kind": "anomalies.kind = :kind",
+        "cause": "decisions.cause = :cause",
+        **_times("decisions.created_at"),
     },
 )
 
@@ -175,8 +152,8 @@ EVENTS = Listing(
     "LEFT JOIN jobs ON jobs.id = events.job",
     {
         **_OF_JOB,
-        "event": Filter("events.event = :event"),
-        **_times("events.at", sharp=True),
+        "event": "events.event = :event",
+        **_times("events.at"),
     },
 )
 
@@ -186,10 +163,10 @@ SUSPICIONS = Listing(
     _ATTEMPT.format(table="node_suspicions"),
     {
         **_OF_JOB,
-        "node": Filter("node_suspicions.node = :node", sharp=True),
-        "kind": Filter("node_suspicions.kind = :kind"),
-        "cause": Filter("node_suspicions.cause = :cause"),
-        **_times("node_suspicions.at", sharp=True),
+        "node": "node_suspicions.node = :node",
+        "kind": "node_suspicions.kind = :kind",
+        "cause": "node_suspicions.cause = :cause",
+        **_times("node_suspicions.at"),
     },
 )
 
@@ -199,10 +176,10 @@ EFFICIENCY = Listing(
     _ATTEMPT.format(table="job_efficiency_records"),
     {
         **_OF_JOB,
-        "state": Filter("job_efficiency_records.state = :state"),
-        "kind": Filter("job_efficiency_records.kind = :kind"),
-        "cause": Filter("job_efficiency_records.cause = :cause"),
-        **_times("job_efficiency_records.started_at", sharp=True),
+        "state": "job_efficiency_records.state = :state",
+        "kind": "job_efficiency_records.kind = :kind",
+        "cause": "job_efficiency_records.cause = :cause",
+        **_times("job_efficiency_records.started_at"),
     },
 )
 
