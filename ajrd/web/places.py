@@ -34,22 +34,20 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
     A file that a dead process has left is replaced. Raises WebUnavailable if another process
     listens there, or something else than a socket is there.
     """
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        _make_way(path)
-        made.bind(str(path))
-        path.chmod(_ANYBODY)
-        mine = path.stat().st_ino
-    except OSError as error:
-        made.close()
-        raise WebUnavailable(f"cannot listen on web.socket {path}: {error}") from None
-    try:
-        yield made
-    finally:
-        made.close()
-        with suppress(OSError):
-            if path.stat().st_ino == mine:
-                path.unlink()
+    with socket.socket(socket.AF_UNIX) as made:
+        try:
+            _make_way(path)
+            made.bind(str(path))
+            path.chmod(_ANYBODY)
+            mine = path.stat().st_ino
+        except OSError as error:
+            raise WebUnavailable(f"cannot listen on web.socket {path}: {error}") from None
+        try:
+            yield made
+        finally:
+            with suppress(OSError):
+                if path.stat().st_ino == mine:
+                    path.unlink()
 
 
 def _make_way(path: Path) -> None:
