@@ -1,8 +1,8 @@
 """How many GPUs an allocation has, from whatever of it Slurm counts. Pure.
 
-Slurm counts GPUs among an allocation's TRES only where ``AccountingStorageTRES`` names ``gres/gpu``,
-and then it refuses to start without slurmdbd (seen on 22.05). Elsewhere the request tells, or, in
-JSON, the list of what each node gave.
+Slurm counts GPUs among an allocation's TRES only where ``AccountingStorageTRES`` names
+``gres/gpu``, and then it refuses to start without slurmdbd (seen on 22.05 and 25.11). Elsewhere the
+request tells, or, in JSON, the list of what each node gave.
 """
 
 from __future__ import annotations
