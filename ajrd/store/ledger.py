@@ -25,8 +25,6 @@ async def write(db: AsyncConnection, record: EfficiencyRecord, now: datetime) ->
 
 
 async def correct(db: AsyncConnection, found: Accounted) -> None:
-    """An attempt with the times that accounting has; what it does not know stays."""
-    values: dict[str, Any] = {"started_at": found.started_at, "ended_at": found.ended_at}
-    if found.eligible_at is not None:
-        values["eligible_at"] = found.eligible_at
+    """An attempt with the times that accounting has."""
+    values = {"started_at": found.started_at, "ended_at": found.ended_at}
     await db.execute(update(attempts).where(attempts.c.id == found.attempt).values(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,9 +10,11 @@ import pytest
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import DecisionState, Progress, ReadPosition, Verb
+from ajrd.recovery.accounting import Accounting
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.sequence import Outcome
 from ajrd.recovery.tracking import new_job
+from ajrd.slurm.accounting import Execution
 from ajrd.store import efficiency as table
 from ajrd.store.address import Address
 from ajrd.store.driver import connect
@@ -266,6 +269,45 @@ async def test_readers_see_what_was_written(scene: Scene, address: Address) -> N
     (row,) = reader.all(table.records_of_job("7", 10))
     assert table.record(row) == written
     reader.close()
+
+
+class Told:
+    """Accounting that says what it is told to."""
+
+    def __init__(self, *found: Execution) -> None:
+        self.found = list(found)
+        self.asked: list[list[int]] = []
+
+    async def executions(self, raw_ids: Iterable[int]) -> list[Execution]:
+        self.asked.append(list(raw_ids))
+        return self.found
+
+
+async def test_late_accounting_corrects_a_complete_record_once(scene: Scene) -> None:
+    only = await scene.start(await scene.submit(), 0, 100)
+    await scene.progress(only, 160)
+    await scene.end(only, 1000, "COMPLETED")
+    await scene.turn(2000)
+    accounting = Told(Execution(7, at(5), at(30)), Execution(7, at(98), at(990)))
+    loop = Accounting(accounting, scene.store, scene.books, lambda: at(scene.now))
+    await loop.round()
+    after = (await scene.turn(2001))["7", 0]
+    assert (after.started_at, after.ended_at) == (at(98), at(990))
+    assert (after.parts.starting, after.parts.productive) == (62, 830)
+    await loop.round()
+    assert accounting.asked == [[7]]
+
+
+async def test_accounting_of_another_job_with_the_same_number_says_nothing(scene: Scene) -> None:
+    only = await scene.start(await scene.submit(), 0, 100)
+    await scene.end(only, 1000, "COMPLETED")
+    await scene.turn(2000)
+    accounting = Told(Execution(7, at(-90000), at(-80000)), Execution(8, at(100), at(990)))
+    loop = Accounting(accounting, scene.store, scene.books, lambda: at(scene.now))
+    await loop.round()
+    await loop.round()
+    assert (await scene.turn(2001))["7", 0].ended_at == at(1000)
+    assert accounting.asked == [[7], [7]]
 
 
 #: 3,000 records; one in a hundred is not complete.
