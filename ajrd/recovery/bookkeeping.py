@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeVar
 
 import structlog
 
@@ -22,6 +23,7 @@ from ajrd.recovery.settings import Clock
 from ajrd.store.efficiency import EfficiencyRecord, newest_attempt, unfinished
 from ajrd.store.store import Store
 
+T = TypeVar("T")
 log = structlog.get_logger("ajrd.efficiency")
 
 #: Seconds between two turns.
@@ -29,8 +31,9 @@ EVERY = 10.0
 #: After so many seconds at the latest an incomplete record is reckoned again; before, after a tenth
 #: of the time since the end of its attempt.
 SELDOM = 300.0
-#: So many numbers of attempts are looked through by one query, so many are reckoned by one.
-STRETCH, BATCH = 2000, 100
+#: So many numbers of attempts are looked through by one query, so many are reckoned by one, and so
+#: many records are written at once: a recovery waits for no more than that.
+STRETCH, BATCH, WRITTEN = 2000, 100, 20
 
 
 class Bookkeeping:
@@ -84,8 +87,8 @@ class Bookkeeping:
         now = self._clock()
         records = await reckon(self._store, batch, now, self._manual_baseline())
         changed = [record for record in records if self._written.get(record.attempt) != record]
-        if changed:
-            await self._store.save_efficiency(changed, now)
+        for few in _batches(changed, WRITTEN):
+            await self._store.save_efficiency(few, now)
         for record in records:
             self._put_off(record, now)
 
@@ -100,7 +103,7 @@ class Bookkeeping:
         self._written[record.attempt] = record
 
 
-def _batches(numbers: list[int], size: int) -> Iterator[list[int]]:
-    rest = iter(numbers)
+def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(values)
     while batch := list(islice(rest, size)):
         yield batch

@@ -174,7 +174,8 @@ def _awaits(row: Row, following: Row | None, now: datetime) -> bool:
     """May there be a successor that has not started yet, or is a decision still open?"""
     if row["decision_state"] == DecisionState.OPEN:
         return True
-    if following is not None or row["state"] in _GIVES_UP:
+    over = row["state"] in _GIVES_UP and row["outcome"] != Outcome.CHAIN_CONTINUES
+    if following is not None or over:
         return False
     return now < _known(row["ended_at"]) + RESUBMITTED_WITHIN
 

@@ -238,9 +238,11 @@ async def test_the_next_job_of_a_chain_is_the_successor(scene: Scene) -> None:
     await scene.crash(first, 1000)
     await scene.decide(job, first, 1002, Outcome.CHAIN_CONTINUES, Verb.CHAIN)
     await scene.end(first, 1005, "CANCELLED")
+    assert not (await scene.turn(1500))["7", 0].parts.complete
     second = await scene.start(chained, 0, 1010)
     await scene.progress(second, 1050, 400)
     parts = (await scene.turn(2000))["7", 0].parts
+    assert parts.complete
     assert (parts.lost, parts.restart, parts.saved) == (440, 40, BASELINE - 50)
     assert (parts.recovered, parts.manual_downtime) == (True, 0)
 
