@@ -429,8 +429,7 @@ class Store:
     async def save_efficiency(self, records: Sequence[EfficiencyRecord], now: datetime) -> None:
         """Writes the records of some attempts, in place of those that they had."""
         async with self._transaction("recording efficiency") as db:
-            for record in records:
-                await ledger.write(db, record, now)
+            await ledger.write(db, records, now)
 
     async def correct_times(self, found: Sequence[Accounted]) -> None:
         """Puts the times of ended attempts right, as accounting has them."""
