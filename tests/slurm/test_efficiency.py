@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from ajrd.daemon import FAULT_VARIABLE
 from tests.service import Service, until
 from tests.slurm.jobs import CRASH_LINE, REQUEUE
 
@@ -22,10 +25,17 @@ if [ -z "$SLURM_RESTART_COUNT" ]; then echo '{CRASH_LINE}'; sleep 300; fi
 """
 
 
-def reckoned(service: Service, job_id: str) -> list[dict[str, Any]] | None:
+def both(service: Service, job_id: str) -> list[dict[str, Any]] | None:
+    """The records of two attempts."""
     done = service.ajrd("efficiency", job_id, "--json")
     found: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
-    return found if len(found) == 2 and found[0]["restart_seconds"] is not None else None
+    return found if len(found) == 2 else None
+
+
+def reckoned(service: Service, job_id: str) -> list[dict[str, Any]] | None:
+    """The same, once it is known when the second one made progress."""
+    found = both(service, job_id)
+    return found if found and found[0]["restart_seconds"] is not None else None
 
 
 @pytest.mark.full
@@ -39,3 +49,17 @@ def test_a_recovered_job_is_reckoned(service: Service) -> None:
     assert first["manual_downtime_seconds"] == 0
     assert second["lost_seconds"] == 0
     assert 1700 < first["saved_seconds"] < 1800
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_service_that_is_killed_while_it_reckons_loses_no_record(
+    make_service: Callable[..., Service], moment: str
+) -> None:
+    service = make_service()
+    service.start(**{FAULT_VARIABLE: f"commit_{moment}:recording efficiency"})
+    job_id = service.submit(TRAINING, REQUEUE)
+    assert service.wait() == -signal.SIGKILL
+    service.start()
+    first, _second = until("both attempts to have a record", lambda: both(service, job_id), 150)
+    assert (first["state"], first["recovered"]) == ("REQUEUED", True)
