@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
 import pytest
 
 from ajrd.slurm.gpus import by_request, count_in, in_details, requested
+from ajrd.slurm.worker import answer
 
 
 def test_gpus_of_several_types_are_added_up_unless_slurm_has() -> None:
@@ -46,3 +50,22 @@ def test_what_each_node_gave_is_added_up() -> None:
     assert in_details(["gpu:4(IDX:0-3),shard:2(IDX:0)"]) == 4
     assert in_details(["gpu:a100:1(IDX:0),gpu:h100:2(IDX:1-2)"]) == 3
     assert in_details([]) == 0
+
+
+class Job:
+    """As pyslurm shows one whose GPUs Slurm does not count: 3 on n1, and a shard."""
+
+    allocated_nodes = "n1"
+    gpus: ClassVar[dict[str, object]] = {}
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+    def get_resource_layout_per_node(self) -> dict[str, dict[str, Any]]:
+        return {"n1": {"gres": {"gpu:h100": {"count": 3}, "shard": {"count": 1}}}}
+
+
+def test_pyslurm_is_asked_for_what_each_node_gave_where_slurm_does_not_count() -> None:
+    api = SimpleNamespace(Job=SimpleNamespace(load=lambda _: Job()), RPCError=OSError)
+    said = answer(api, {"call": "job", "with": {"raw_id": 7}})
+    assert said["value"]["gpus"] == 3
