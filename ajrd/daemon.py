@@ -30,10 +30,12 @@ from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
+from ajrd.recovery.accounting import Accounting
+from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
+from ajrd.settings import lease_seconds, recovery_settings, sacct, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
@@ -173,8 +175,12 @@ class Service:
             self._checkpoint,
         )
         logs.tell(recovery.learn, recovery.hear)
+        books = Bookkeeping(store, self._manual_baseline, self._clock)
+        accounting = Accounting(sacct(self._config.slurm), store, books, self._clock)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(books.run(), name="efficiency")
+                tasks.create_task(accounting.run(), name="accounting")
                 tasks.create_task(leadership.keep(), name="lease")
                 tasks.create_task(recovery.run(), name="recovery")
                 tasks.create_task(logs.run(), name="logs")
@@ -183,6 +189,9 @@ class Service:
         finally:
             self._recovery = None
         await recovery.leave_notes()
+
+    def _manual_baseline(self) -> float:
+        return self._config.efficiency.manual_baseline
 
     def _watches(self, store: Store, slurm: Slurm) -> list[Watch]:
         """Where logs are read, as it is configured."""

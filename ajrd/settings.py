@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ajrd.config import Config, Mode
+from ajrd.config import Config, Mode, SlurmSection
 from ajrd.policy.directive import Limits
 from ajrd.policy.eligibility import Site
 from ajrd.recovery.settings import Settings
+from ajrd.slurm.accounting import Sacct
 
 
 def limits_of(config: Config) -> Limits:
@@ -41,6 +42,11 @@ def recovery_settings(config: Config) -> Settings:
 def lease_seconds(config: Config) -> float:
     """How long a lease lasts that is not renewed."""
     return config.recovery.lease or config.slurm.timeout + 10
+
+
+def sacct(section: SlurmSection) -> Sacct:
+    """Accounting of the cluster that the other commands are for."""
+    return Sacct(section.conf, section.bin_dir, section.timeout)
 
 
 def sqlite_path(config: Config) -> Path | None:

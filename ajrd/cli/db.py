@@ -21,6 +21,7 @@ from ajrd.store.schema import REVISION
 from ajrd.store.store import Store
 
 T = TypeVar("T")
+_PATH = click.Path(path_type=Path)
 #: Exit status of ``check`` for a database that needs something done.
 FAULTY = 1
 
@@ -78,6 +79,43 @@ def prune(days: int | None, file: Path | None) -> None:
         f"forgot {gone.jobs} jobs with {gone.attempts} attempts, and {gone.events} events of no"
         f" job, all from before {before:%Y-%m-%d}"
     )
+
+
+@db.command("grant-reader")
+@click.argument("name")
+@click.option("--host", default="localhost", show_default=True, help="Where it comes from.")
+@click.option("--password-file", type=_PATH, help="Made here, 0600; without it: printed once.")
+@click.option("--admin-defaults-file", type=_PATH, help="Option file of an administrator (my.cnf).")
+@click.option("--admin-user", help="Name of an administrator.  [default: whoever runs this]")
+@click.option("--admin-password-file", type=_PATH, help="File with the password of that one.")
+@click.option("--admin-socket", help="Socket of the server, if it lets administrators in there.")
+@CONFIG_OPTION
+def grant_reader_command(
+    name: str,
+    host: str,
+    password_file: Path | None,
+    admin_defaults_file: Path | None,
+    admin_user: str | None,
+    admin_password_file: Path | None,
+    admin_socket: str | None,
+    file: Path | None,
+) -> None:
+    """Make a MySQL user that may read job_efficiency_records and nothing else, for Grafana.
+
+    May be repeated: a user that is there keeps its password.
+    """
+    from ajrd.store.granting import TABLE, Admin, Reader, grant_reader
+
+    admin = Admin(
+        defaults_file=admin_defaults_file,
+        user=admin_user,
+        password_file=admin_password_file,
+        socket=admin_socket,
+    )
+    password = grant_reader(_section(file).address(), admin, Reader(name, host), password_file)
+    click.echo(f"{name}@{host} may read {TABLE}")
+    if password is not None:
+        click.echo(f"password, shown this once: {password}")
 
 
 def _section(file: Path | None) -> DatabaseSection:

@@ -21,6 +21,7 @@ UNKNOWN, USAGE, UNREACHABLE = 1, 2, 3
 _COMMANDS = {
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
     "db": ("ajrd.cli.db", "db", "Look after the database: check, upgrade, prune."),
+    "efficiency": ("ajrd.cli.efficiency", "efficiency", "What time and GPU-hours were spent on."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
     "loki": ("ajrd.cli.loki", "loki", "Look at the Loki that logs are shipped to."),
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),

@@ -1,1 +1,1 @@
-"""What failures cost and what recovery saves: pure arithmetic on attempts."""
+"""What the time of an attempt was spent on, and what its recovery was worth. Pure."""

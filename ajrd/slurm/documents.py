@@ -16,8 +16,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ajrd.model import HoldBy, JobInfo, StepInfo
+from ajrd.slurm.gpus import count_in, in_details
 from ajrd.slurm.identity import job_name, task_id
-from ajrd.slurm.parse import count_in
 from ajrd.slurm.states import Run, from_words, held_by
 
 
@@ -75,7 +75,7 @@ def _job_from_json(record: Mapping[str, Any]) -> JobInfo:
         end_time=_time_or_none(end),
         nodes=record.get("nodes") or "",
         cpus=count_in(record.get("tres_alloc_str") or "", "cpu"),
-        gpus=count_in(record.get("tres_alloc_str") or "", "gres/gpu"),
+        gpus=_gpus(record),
         exclude_nodes=record.get("excluded_nodes") or "",
         exit_code=code,
         signal=signal,
@@ -86,6 +86,11 @@ def _job_from_json(record: Mapping[str, Any]) -> JobInfo:
         comment=_comment(record.get("comment")),
         admin_comment=_comment(record.get("admin_comment")),
     )
+
+
+def _gpus(record: Mapping[str, Any]) -> int:
+    counted = count_in(record.get("tres_alloc_str") or "", "gres/gpu")
+    return counted or in_details(record.get("gres_detail") or ())
 
 
 def admin_held(text: str) -> set[tuple[int, int]]:

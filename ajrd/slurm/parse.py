@@ -17,6 +17,7 @@ from ClusterShell.RangeSet import RangeSet
 
 from ajrd.model import JobInfo, StepInfo
 from ajrd.slurm.base import ClusterInfo
+from ajrd.slurm.gpus import by_request, count_in
 from ajrd.slurm.identity import job_name, task_id
 from ajrd.slurm.patterns import PatternContext, expand_batch
 from ajrd.slurm.states import Run, from_words, held_by
@@ -26,8 +27,8 @@ JOB_FIELDS = (
     "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "HetJobOffset", "UserID", "UserName",
     "GroupID", "Partition", "State", "Reason", "RestartCnt", "PriorityLong", "Requeue",
     "BatchFlag", "exit_code", "SubmitTime", "EligibleTime", "StartTime", "EndTime", "TimeUsed",
-    "NodeList", "tres-alloc", "Dependency", "Name", "WorkDir", "STDOUT", "STDERR", "comment",
-    "admin_comment",
+    "NodeList", "tres-alloc", "tres-per-job", "tres-per-node", "tres-per-task", "NumNodes",
+    "NumTasks", "Dependency", "Name", "WorkDir", "STDOUT", "STDERR", "comment", "admin_comment",
 )  # fmt: skip
 #: Fields of ``squeue -s -O`` for one step.
 STEP_FIELDS = ("StepID", "StepName", "Nodes", "NumTasks", "StartTime")
@@ -118,7 +119,7 @@ def job_from_listing(record: Mapping[str, str], exclude_nodes: str) -> JobInfo:
         end_time=_time_or_none(end),
         nodes=_value(record["NodeList"]),
         cpus=count_in(record["tres-alloc"], "cpu"),
-        gpus=count_in(record["tres-alloc"], "gres/gpu"),
+        gpus=_gpus(record),
         exclude_nodes=exclude_nodes,
         exit_code=code >> 8,
         signal=code & 0x7F,
@@ -131,21 +132,17 @@ def job_from_listing(record: Mapping[str, str], exclude_nodes: str) -> JobInfo:
     )
 
 
-def count_in(tres: str, kind: str) -> int:
-    """How many of a kind an allocation has: ``cpu=8,mem=1G,node=2,gres/gpu=4,gres/gpu:h100=4``.
-
-    Where only typed ones are listed (AccountingStorageTRES), these are added up.
-    """
-    whole, typed = 0, 0
-    for part in tres.split(","):
-        name, _, value = part.partition("=")
-        if not value.isdigit():
-            continue
-        if name == kind:
-            whole = int(value)
-        elif name.startswith(f"{kind}:"):
-            typed += int(value)
-    return whole or typed
+def _gpus(record: Mapping[str, str]) -> int:
+    counted = count_in(record["tres-alloc"], "gres/gpu")
+    if counted or not _value(record["NodeList"]):
+        return counted
+    return by_request(
+        job=record["tres-per-job"],
+        node=record["tres-per-node"],
+        task=record["tres-per-task"],
+        nodes=_number(record["NumNodes"]) or 0,
+        tasks=_number(record["NumTasks"]) or 0,
+    )
 
 
 def _batch_file(shown: str, context: PatternContext) -> str:

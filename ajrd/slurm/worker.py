@@ -62,10 +62,25 @@ def _job_record(job: Any) -> dict[str, Any]:
 
 
 def _gpus(job: Any) -> int:
-    """All of them: Slurm may count the typed ones, their sum, or both."""
+    """All of them: Slurm may count the typed ones, their sum, or both.
+
+    Without ``gres/gpu`` in AccountingStorageTRES it counts none, and the nodes tell.
+    """
     counts = {str(name): int(gpu.count) for name, gpu in (job.gpus or {}).items()}
     whole = [count for name, count in counts.items() if ":" not in name]
-    return whole[0] if whole else sum(counts.values())
+    return whole[0] if whole else sum(counts.values()) or _gpus_of_nodes(job)
+
+
+def _gpus_of_nodes(job: Any) -> int:
+    if not job.allocated_nodes:
+        return 0
+    given = (node["gres"] for node in job.get_resource_layout_per_node().values())
+    return sum(
+        int(what["count"])
+        for gres in given
+        for name, what in gres.items()
+        if name.split(":")[0] == "gpu"
+    )
 
 
 def _requeue(api: Any, raw_id: int, hold: bool) -> None:

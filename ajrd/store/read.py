@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ajrd.store import queries, rows
+from ajrd.store import efficiency, queries, rows
 from ajrd.store.address import Address
 from ajrd.store.driver import connect
+from ajrd.store.efficiency import EfficiencyRecord
 from ajrd.store.records import (
     AnomalyRecord,
     AttemptRecord,
@@ -68,6 +69,16 @@ class Reader:
     def events(self, job: int, limit: int) -> list[EventRecord]:
         """The newest events of a job, oldest first."""
         return [rows.event(row) for row in self._all(queries.events_of(job, limit))][::-1]
+
+    def efficiency_of(self, job_id: str, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of every attempt of the jobs that had this id, oldest first."""
+        found = self._all(efficiency.records_of_job(job_id, limit))
+        return [efficiency.record(row) for row in found][::-1]
+
+    def efficiency_since(self, since: datetime, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of the attempts that started since a moment, newest first."""
+        found = self._all(efficiency.records_since(since, limit))
+        return [efficiency.record(row) for row in found]
 
     def revision(self) -> str:
         """The revision of the tables; "" if there are none, or only those from before Alembic."""

@@ -41,10 +41,10 @@ from ajrd.store.values import bounded, path_again, unsigned
 Row = Mapping[str, Any]
 
 
-def _time(value: Any) -> datetime | None:
-    """UTC, kept without a zone: text in SQLite, a datetime in MySQL."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return None if moment is None else moment.replace(tzinfo=UTC)
+def moment(value: Any) -> datetime | None:
+    """A time: UTC, kept without a zone: text in SQLite, a datetime in MySQL."""
+    when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return None if when is None else when.replace(tzinfo=UTC)
 
 
 def _json(value: Any) -> Any:
@@ -62,7 +62,7 @@ _FLAGS = (
 )  # fmt: skip
 #: How a column that is not kept as it is comes back.
 _DECODERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(_TIMES, _time),
+    **dict.fromkeys(_TIMES, moment),
     **dict.fromkeys(("before", "after", "facts"), _json),
     **dict.fromkeys(_FLAGS, bool),
     **dict.fromkeys(("path", "source"), path_again),

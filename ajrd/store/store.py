@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import ActionState, Anomaly, DecisionState, Progress, ReadPosition, Step
-from ajrd.store import evidence, lease, migrate, notes, pruning, queries, rows
+from ajrd.store import evidence, lease, ledger, migrate, notes, pruning, queries, rows
 from ajrd.store.address import Address
+from ajrd.store.efficiency import Accounted, EfficiencyRecord
 from ajrd.store.engine import Database
 from ajrd.store.records import (
     RESULT_SEEN,
@@ -418,6 +419,23 @@ class Store:
             message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
             at = note.closed_at or note.created_at
             await _log(db, at, job.id, attempt.idx, "decision", message)
+
+    # efficiency
+
+    async def look_up(self, query: queries.Query) -> Sequence[rows.Row]:
+        """The rows of a query that another module of the store has made."""
+        return await self._all(query)
+
+    async def save_efficiency(self, records: Sequence[EfficiencyRecord], now: datetime) -> None:
+        """Writes the records of some attempts, in place of those that they had."""
+        async with self._transaction("recording efficiency") as db:
+            await ledger.write(db, records, now)
+
+    async def correct_times(self, found: Sequence[Accounted]) -> None:
+        """Puts the times of ended attempts right, as accounting has them."""
+        async with self._transaction("correcting times") as db:
+            for one in found:
+                await ledger.correct(db, one)
 
     async def log(
         self,

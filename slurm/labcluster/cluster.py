@@ -29,6 +29,8 @@ from labcluster.tools import find, slurm_folders, slurm_version
 
 #: In the environment of a lab's daemons, and so of its slurmstepd; never in a shell's.
 MARK = "AJRD_LAB_DAEMON_OF"
+#: The type of a lab's GPUs.
+GPU = "h100"
 #: Seconds until the nodes must be idle. Much less is usual; a busy machine is no fault.
 PATIENCE = 60.0
 
@@ -100,8 +102,9 @@ class Lab:
         cpus: int = 1,
         accounting: bool = False,
         extra: Mapping[str, str] | None = None,
+        gpus: int = 0,
     ) -> None:
-        """From nothing to idle nodes of ``cpus`` each, which need not exist.
+        """From nothing to idle nodes of ``cpus`` and ``gpus`` each, which need not exist.
 
         ``extra`` are keys of slurm.conf. Raises LabError.
         """
@@ -112,13 +115,35 @@ class Lab:
         self._clear()
         try:
             with _one_at_a_time():
-                self._start(nodes, cpus, accounting, extra or {})
+                self._start(
+                    nodes, cpus, accounting, {**self._gpu_keys(gpus), **(extra or {})}, gpus
+                )
             self._await_nodes()
         except BaseException:
             self.down()
             raise
 
-    def _start(self, nodes: int, cpus: int, accounting: bool, extra: Mapping[str, str]) -> None:
+    def _gpu_keys(self, gpus: int) -> dict[str, str]:
+        """The keys of slurm.conf for so many GPUs a node; ``DEFAULT`` stands before the nodes."""
+        return {"GresTypes": "gpu", "NodeName=DEFAULT Gres": f"gpu:{GPU}:{gpus}"} if gpus else {}
+
+    def _write_gres(self, gpus: int) -> None:
+        """slurmd counts files: any will do, as long as nothing looks into them (seen on 22.05)."""
+        devices = [self.root / f"gpu{number}" for number in range(gpus)]
+        for device in devices:
+            device.touch()
+        lines = [f"Name=gpu Type={GPU} File={device}\n" for device in devices]
+        if lines:
+            (self.root / "gres.conf").write_text("".join(lines))
+
+    def _start(
+        self,
+        nodes: int,
+        cpus: int,
+        accounting: bool,
+        extra: Mapping[str, str],
+        gpus: int,
+    ) -> None:
         first = free_block(nodes + 3)
         layout = self.layout = Layout(
             root=self.root,
@@ -134,6 +159,7 @@ class Lab:
         layout.conf.write_text(slurm_conf(layout, extra))
         plugin = "disabled" if slurm_version() >= CGROUP_DISABLED else "cgroup/v1"
         (self.root / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
+        self._write_gres(gpus)
         self._start_munge()
         if accounting:
             self._start_accounting(layout)

@@ -29,6 +29,11 @@ RUNNING = {
     "SubmitTime": "1795532472", "EligibleTime": "1795532472", "StartTime": "1795532473",
     "EndTime": "NONE", "TimeUsed": "0:07", "NodeList": "n[1-2]", "Dependency": "(null)",
     "tres-alloc": "cpu=8,mem=1G,node=2,billing=8,gres/gpu=4,gres/gpu:h100=4",
+    "tres-per-job": "N/A",
+    "tres-per-node": "gres:gpu:2",
+    "tres-per-task": "N/A",
+    "NumNodes": "2",
+    "NumTasks": "2",
     "Name": "wrap", "WorkDir": "/w", "STDOUT": "/w/slurm-6.out", "STDERR": "/w/slurm-6.out",
     "comment": "(null)", "admin_comment": "(null)",
 }  # fmt: skip
@@ -60,10 +65,13 @@ def test_a_running_job_is_read() -> None:
     assert (job.cpus, job.gpus) == (8, 4)
 
 
-def test_gpus_of_several_types_are_added_up_unless_slurm_has() -> None:
-    assert parse.count_in("cpu=1,gres/gpu:a100=2,gres/gpu:h100=1", "gres/gpu") == 3
-    assert parse.count_in("gres/gpu=3,gres/gpu:a100=2", "gres/gpu") == 3
-    assert parse.count_in("(null)", "gres/gpu") == 0
+def test_gpus_are_told_by_the_request_where_slurm_does_not_count_them() -> None:
+    uncounted = {"tres-alloc": "cpu=8,node=2", "NodeList": "n[1-2]"}
+    assert read(**uncounted).gpus == 4
+    per_job = {"tres-per-job": "gres:gpu:3", "tres-per-node": "N/A"}
+    assert read(**uncounted | per_job).gpus == 3
+    assert read(**uncounted, **{"tres-per-node": "(null)"}).gpus == 0
+    assert read(**uncounted | {"NodeList": ""}).gpus == 0
 
 
 @given(st.text(alphabet=st.sampled_from('a=|,<>0123 \n\t"\x1eé'), max_size=60))
