@@ -34,6 +34,8 @@ from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.store import Store
+from ajrd.vitals.store import MeteredStore
+from ajrd.vitals.vitals import Vitals
 
 log = structlog.get_logger("ajrd")
 
@@ -68,26 +70,28 @@ class Service:
         self._checkpoint = _checkpoint()
         self._judgement: Judgement
         self._recovery: Recovery | None = None
+        self._vitals = Vitals(config, self._clock)
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
         config = self._config
-        journal.configure(config.logging)
+        journal.configure(config.logging, self._vitals.recent)
         async with AsyncExitStack() as stack:
             embedded = sqlite_path(config)
             if embedded is not None:
                 stack.enter_context(_only_one(embedded))
             self._judgement = Judgement(config.rules_dirs)
             address = config.database.address()
-            store = await Store.open(address, self._checkpoint)
+            store = await MeteredStore.open(address, self._checkpoint)
             stack.push_async_callback(store.close)
-            slurm = await connect(
+            connected = await connect(
                 conf=config.slurm.conf,
                 bin_dir=config.slurm.bin_dir,
                 timeout=config.slurm.timeout,
                 prefer=config.slurm.backend.value,
             )
-            stack.push_async_callback(slurm.close)
+            stack.push_async_callback(connected.close)
+            slurm = self._vitals.watch(store, connected, self._judgement)
             await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
 
@@ -104,8 +108,10 @@ class Service:
             lease_seconds(self._config),
             self._config.slurm.timeout,
         )
+        self._vitals.parts.leadership = leadership
         async with asyncio.TaskGroup() as tasks:
             parts = [
+                tasks.create_task(self._vitals.run(), name="vitals"),
                 tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
                 tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
@@ -134,7 +140,8 @@ class Service:
 
     async def _lead(self, leadership: Leadership, store: Store, slurm: Slurm) -> None:
         """Runs the parts that act, until cancelled or replaced by another ajrd."""
-        logs = ManyLogs(self._watches(store, slurm))
+        watches = self._watches(store, slurm)
+        logs = ManyLogs(watches)
         settings = recovery_settings(self._config)
         recovery = self._recovery = Recovery(
             slurm,
@@ -147,6 +154,7 @@ class Service:
             self._checkpoint,
         )
         logs.tell(recovery.learn, recovery.hear)
+        self._vitals.leads(recovery, watches)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(leadership.keep(), name="lease")
@@ -156,6 +164,7 @@ class Service:
             log.warning("replaced", why=str(_first(group)))
         finally:
             self._recovery = None
+            self._vitals.stands_by()
         await recovery.leave_notes()
 
     def _watches(self, store: Store, slurm: Slurm) -> list[Watch]:
@@ -180,6 +189,7 @@ class Service:
                 await asyncio.to_thread(self._judgement.load, config.rules_dirs)
             except ConfigError as error:
                 log.error("reload_refused", why=str(error))
+                self._vitals.reloaded(None)
                 continue
             self._take_over(config)
             mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
@@ -187,10 +197,11 @@ class Service:
 
     def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config
+        self._vitals.reloaded(config)
         if any(getattr(old, name) != getattr(config, name) for name in _FIXED):
             why = f"{', '.join(_FIXED)} change only at a start"
             log.warning("restart_needed", why=why)
-        journal.configure(config.logging)
+        journal.configure(config.logging, self._vitals.recent)
         if self._recovery is not None:
             self._recovery.configure(recovery_settings(config))
 

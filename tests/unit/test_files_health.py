@@ -1,0 +1,76 @@
+"""How reading goes: what is followed, what cannot be read, how much was read, how far behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ajrd.logs.backlog import MOST_OF_A_FILE
+from tests.unit.logfiles import HungFiles, Kept, log_file
+from tests.unit.test_follow import append, following, start, until
+
+
+async def test_nothing_followed_is_nothing_behind() -> None:
+    async with following(Kept()) as follower:
+        health = follower.health()
+    assert (health.followed, health.lag, health.why) == (0, 0.0, "")
+
+
+async def test_every_byte_and_line_is_counted_once_also_after_a_truncation(tmp_path: Path) -> None:
+    path, kept = tmp_path / "slurm-7.out", Kept()
+    path.write_text("one\ntwo\n")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.health().lines == 2)
+        append(path, "three\nopen")
+        await until(lambda: follower.health().lines == 3)
+        path.write_text("new\n")
+        await until(lambda: follower.health().lines == 4)
+        assert follower.health().bytes == len("one\ntwo\nthree\nnew\n")
+
+
+async def test_a_file_that_is_not_there_and_one_that_is_none_are_told_apart(tmp_path: Path) -> None:
+    kept = Kept()
+    async with following(kept) as follower:
+        files = [log_file(str(tmp_path / "none.out")), log_file(str(tmp_path))]
+        await follower.follow(1, files, start(kept))
+        await until(lambda: follower.health().unreadable)
+        health = follower.health()
+    assert (health.followed, health.waiting, health.unreadable) == (2, 2, 1)
+    assert str(tmp_path) in health.why
+
+
+async def test_a_file_system_that_hangs_leaves_its_files_behind(tmp_path: Path) -> None:
+    path, kept = tmp_path / "slurm-7.out", Kept()
+    path.write_text("one\n")
+    hung = HungFiles(lambda name: name == str(path))
+    async with following(kept, files=hung) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(hung.hung.is_set)
+        await until(lambda: follower.health().lag > 0.3)
+        hung.let_go()
+        await until(lambda: follower.health().lag < 0.2)
+
+
+async def test_what_the_store_does_not_take_is_unkept_and_then_leaves_the_file_behind(
+    tmp_path: Path,
+) -> None:
+    path, kept = tmp_path / "slurm-7.out", Kept(down=True)
+    path.write_text("crash\n" * (MOST_OF_A_FILE + 1))
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.health().unkept > MOST_OF_A_FILE)
+        await until(lambda: follower.health().lag > 0.3)
+        kept.down = False
+        await until(lambda: follower.health().unkept == 0)
+        await until(lambda: follower.health().lag < 0.2)
+
+
+async def test_an_attempt_that_was_read_to_its_end_is_followed_no_more(tmp_path: Path) -> None:
+    path, kept = tmp_path / "slurm-7.out", Kept()
+    path.write_text("one\n")
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], start(kept))
+        await until(lambda: follower.health().lines == 1)
+        assert follower.health().followed == 1
+        assert await follower.drain(1)
+        assert follower.health().followed == 0
