@@ -120,14 +120,10 @@ def _leading(leading: Leading, now: datetime) -> Iterator[Family]:
 
 def _jobs(watched: Collection[Watched]) -> Family:
     count = Counter((one.record.state, one.record.managed) for one in watched)
-    keys = {(state.value, True) for state in JobState} | set(count)
-    return family(
-        names.JOBS,
-        *(
-            ((state, str(managed).lower()), count[state, managed])
-            for state, managed in sorted(keys)
-        ),
-    )
+    every = {(state.value, managed) for state in JobState for managed in (True, False)}
+    keys = sorted(every | set(count))
+    samples = (((key[0], str(key[1]).lower()), count[key]) for key in keys)
+    return family(names.JOBS, *samples)
 
 
 def _holds(watched: Collection[Watched], now: datetime) -> Iterator[Family]:

@@ -26,7 +26,7 @@ from ajrd.vitals.vitals import Vitals
 from ajrd.web import metrics
 from ajrd.web.site import Site
 from tests.unit.samples import COMMENT
-from tests.unit.test_loop import QUICK, NoLogs, World
+from tests.unit.test_loop import QUICK, NoLogs, World, until
 
 JUDGEMENT = Judgement([])
 Client = TestClient[web.Request, web.Application]
@@ -84,6 +84,7 @@ class Living(World):
             await self.crash(first)
             await self.decided(first)
             await self.attempt(job_id, 1)
+            await self.counted("ajrd_recovery_seconds_count")
         return job_id
 
     async def slurm_and_lease(self) -> None:
@@ -91,6 +92,14 @@ class Living(World):
         assert self.vitals.parts.slurm is not None
         await self.vitals.parts.slurm.cluster()
         await self.leadership.acquire()
+
+    async def counted(self, name: str, **labels: str) -> None:
+        """Waits until something was counted: that happens a moment after it was stored."""
+
+        async def there() -> bool:
+            return bool(self.value(name, **labels))
+
+        await until(there)
 
     def value(self, name: str, **labels: str) -> float | None:
         """The number of a metric; None if it is not told."""
