@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 from ajrd.logs.backlog import MOST_OF_A_FILE
+from ajrd.logwatch import LogWatch
+from ajrd.slurm.memory import MemorySlurm
+from ajrd.store.store import Store
+from tests.loki.world import JUDGEMENT, World, now
 from tests.unit.logfiles import HungFiles, Kept, log_file
+from tests.unit.samples import directive
 from tests.unit.test_follow import append, following, start, until
 
 
@@ -74,3 +81,25 @@ async def test_an_attempt_that_was_read_to_its_end_is_followed_no_more(tmp_path:
         assert follower.health().followed == 1
         assert await follower.drain(1)
         assert follower.health().followed == 0
+
+
+async def test_a_search_that_had_to_give_up_is_told_until_its_attempt_is_left(
+    tmp_path: Path,
+) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/ajrd.sqlite")
+    watch = LogWatch(MemorySlurm(now), store, JUDGEMENT.detectors, None, now)
+    job = await World(store).job(uid=os.getuid(), gid=os.getgid(), work_dir=str(tmp_path))
+    running = asyncio.create_task(watch.run())
+    try:
+        await watch.attend(job.record, job.seen, job.attempt, directive(log_paths=("/dev/null",)))
+        await until(lambda: watch.files_health().given_up)
+        health = watch.files_health()
+        assert (health.given_up, health.why) == (1, "/dev/null is not a regular file")
+        while not (await store.attempts(job.record.id))[0].log_note:
+            await asyncio.sleep(0.01)
+        await watch.leave(job.attempt.id)
+        assert watch.files_health().given_up == 0
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await store.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from prometheus_client import generate_latest
 
 from ajrd import journal
 from ajrd.config import Config, LoggingSection
@@ -29,6 +30,7 @@ from ajrd.vitals.store import MeteredStore
 from tests.unit.samples import job
 from tests.unit.test_loop import AWAY
 from tests.web.living import Living, living, now
+from tests.web.recovered import faults_of
 
 PHASES = ("decision_", "kill_", "restart_", "")
 
@@ -57,6 +59,22 @@ async def test_a_recovery_is_counted_step_by_step(service: Living) -> None:
     )
     for step in ("announce", "requeue_hold", "update", "release"):
         assert value("ajrd_actions_total", step=step, result="done") == 1
+
+
+async def test_after_one_recovery_everything_is_told_as_it_was(
+    service: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ajrd.vitals.vitals.BEAT", 0.01)
+    beat = asyncio.create_task(service.vitals.run())
+    await service.slurm_and_lease()
+    await service.recover()
+    await service.counted("ajrd_event_loop_lag_seconds_count")
+    beat.cancel()
+    text = generate_latest(service.vitals.registry).decode()
+    assert faults_of(text) == []
+    assert faults_of(text.replace("ajrd_holds 0.0", "ajrd_holds 1.0")) == [
+        "ajrd_holds is 1.0, not 0"
+    ]
 
 
 async def test_each_phase_of_a_recovery_is_timed_and_together_they_are_all_of_it(
