@@ -59,6 +59,7 @@ class Parts:
 
     config: Config
     clock: Callable[[], datetime]
+    started_at: datetime
     recent: Recent = field(default_factory=Recent)
     judgement: Judgement | None = None
     store: Store | None = None

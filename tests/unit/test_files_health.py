@@ -95,8 +95,9 @@ async def test_a_search_that_had_to_give_up_is_told_until_its_attempt_is_left(
         await until(lambda: watch.files_health().given_up)
         health = watch.files_health()
         assert (health.given_up, health.why) == (1, "/dev/null is not a regular file")
-        while not (await store.attempts(job.record.id))[0].log_note:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not (await store.attempts(job.record.id))[0].log_note:
+                await asyncio.sleep(0.01)
         await watch.leave(job.attempt.id)
         assert watch.files_health().given_up == 0
     finally:

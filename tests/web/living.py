@@ -22,9 +22,10 @@ from ajrd.recovery.settings import Settings
 from ajrd.store.address import Address
 from ajrd.store.engine import Database
 from ajrd.vitals.store import MeteredStore
+from ajrd.vitals.view import View
 from ajrd.vitals.vitals import Vitals
 from ajrd.web import metrics
-from ajrd.web.site import Site
+from ajrd.web.site import ServiceFacts, Site
 from tests.unit.samples import COMMENT
 from tests.unit.test_loop import QUICK, NoLogs, World, until
 
@@ -73,6 +74,7 @@ class Living(World):
         self.loop = Recovery(metered, store, NoLogs(), JUDGEMENT, settings, now, Alone())
         self.files, self.loki = Files(), Tenants()
         self.vitals.leads(self.loop, [self.files, self.loki])
+        self.view = View(self.vitals.parts)
         self.leadership = Leadership(store, "test", "host", 20.0, 5.0)
         self.vitals.parts.leadership = self.leadership
 
@@ -92,6 +94,10 @@ class Living(World):
         assert self.vitals.parts.slurm is not None
         await self.vitals.parts.slurm.cluster()
         await self.leadership.acquire()
+
+    def facts(self) -> ServiceFacts:
+        """What pages are told."""
+        return self.view.facts()
 
     async def counted(self, name: str, **labels: str) -> None:
         """Waits until something was counted: that happens a moment after it was stored."""
@@ -123,7 +129,7 @@ async def served(
     """Its routes on a port of their own, and a client of it."""
     database = Database(Address(f"sqlite:///{folder}/ajrd.sqlite"))
     site = Site(
-        database, WebSection(), EfficiencySection(), service.vitals, clock,
+        database, WebSection(), EfficiencySection(), service.view, clock,
         registry=service.vitals.registry,
     )  # fmt: skip
     app = web.Application()

@@ -132,10 +132,10 @@ async def test_a_slurm_without_an_answer_is_down_until_it_has_one(service: Livin
     with pytest.raises(SlurmUnavailable):
         await slurm.cluster()
     assert service.value("ajrd_slurm_up") == 0
-    assert service.vitals.facts().slurm_why == str(AWAY)
+    assert service.facts().slurm_why == str(AWAY)
     await slurm.cluster()
     assert service.value("ajrd_slurm_up") == 1
-    facts = service.vitals.facts()
+    facts = service.facts()
     assert (facts.slurm_why, facts.slurm_version) == ("", "22.05.8")
     assert facts.slurm_seen_at is not None
 
@@ -180,12 +180,12 @@ async def test_a_database_that_is_away_is_told_with_since_when(service: Living) 
     store = service.store
     store._database.breaker.failed("the test says so")
     assert service.value("ajrd_store_up") == 0
-    since = service.vitals.facts().store_away_since
+    since = service.facts().store_away_since
     assert since is not None
     assert timedelta(0) <= now() - since < timedelta(seconds=30)
     store._database.breaker.answered()
     assert service.value("ajrd_store_up") == 1
-    assert service.vitals.facts().store_away_since is None
+    assert service.facts().store_away_since is None
 
 
 async def test_a_hold_shows_its_age_and_by_how_much_it_is_late(service: Living) -> None:
@@ -227,8 +227,8 @@ async def test_one_who_stands_by_tells_nothing_of_jobs(service: Living) -> None:
     assert service.value("ajrd_leader") == 0
     for name in ("ajrd_holds", "ajrd_log_files_followed", "ajrd_loki_lag_seconds"):
         assert service.value(name) is None
-    assert service.vitals.facts().role == "standby"
-    assert service.vitals.facts().sources == ()
+    assert service.facts().role == "standby"
+    assert service.facts().sources == ()
 
 
 async def test_the_lease_is_told(service: Living) -> None:
@@ -253,13 +253,13 @@ async def test_loki_is_told_for_each_tenant(service: Living) -> None:
 
 async def test_the_facts_name_every_source_and_what_is_wrong_with_it(service: Living) -> None:
     service.files.state = FilesHealth(followed=3, unreadable=1, why="/x: denied", lag=0.5)
-    files, one, other = service.vitals.facts().sources
+    files, one, other = service.facts().sources
     assert (files.name, files.state, files.why) == ("files", "unreadable", "/x: denied")
     assert (files.followed, files.lag) == (3, 0.5)
     assert (one.name, one.state, one.why) == ("loki a", "well", "")
     assert (other.name, other.state, other.why) == ("loki b", "denied", "no")
     service.files.state = FilesHealth(followed=3, given_up=1, why="too many files")
-    assert service.vitals.facts().sources[0].state == "incomplete"
+    assert service.facts().sources[0].state == "incomplete"
 
 
 def test_the_real_sources_are_told_apart() -> None:
@@ -279,7 +279,7 @@ async def test_a_refused_reload_is_told_until_one_is_taken_up(service: Living) -
     vitals.reloaded(acting)
     assert service.value("ajrd_config_last_reload_successful") == 1
     assert service.value("ajrd_mode_info", mode="act") == 1
-    assert vitals.facts().mode == "act"
+    assert service.facts().mode == "act"
 
 
 def test_the_newest_warnings_are_remembered_bounded_and_harmless(
@@ -308,7 +308,7 @@ def test_the_newest_warnings_are_remembered_bounded_and_harmless(
 async def test_warnings_reach_facts_and_metrics(service: Living) -> None:
     recent = service.vitals.recent
     recent(logging.getLogger(), "warning", {"event": "store", "why": "gone", "job": "7"})
-    trouble = service.vitals.facts().troubles[-1]
+    trouble = service.facts().troubles[-1]
     assert (trouble.event, trouble.message) == ("store", "gone (job=7)")
     assert service.value("ajrd_log_messages_total", level="warning") == 1
     assert service.value("ajrd_log_messages_total", level="error") == 0
