@@ -33,6 +33,7 @@ from ajrd.recovery.settings import no_checkpoint
 from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
+from ajrd.store.engine import Database
 from ajrd.store.store import Store
 from ajrd.vitals.store import MeteredStore
 from ajrd.vitals.vitals import Vitals
@@ -92,8 +93,23 @@ class Service:
             )
             stack.push_async_callback(connected.close)
             slurm = self._vitals.watch(store, connected, self._judgement)
+            if config.web.socket or config.web.listen:
+                await self._open_web(stack)
             await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
+
+    async def _open_web(self, stack: AsyncExitStack) -> None:
+        """Serves pages and API until the stack ends, with connections of their own."""
+        from ajrd.vitals.view import View
+        from ajrd.web.serve import application, serving
+        from ajrd.web.site import Site
+
+        config, vitals = self._config, self._vitals
+        database = Database(config.database.address())
+        stack.push_async_callback(database.close)
+        view, efficiency = View(vitals.parts), config.efficiency
+        site = Site(database, config.web, efficiency, view, self._clock, vitals.registry)
+        await stack.enter_async_context(serving(site, application(site)))
 
     async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
         loop = asyncio.get_running_loop()

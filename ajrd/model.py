@@ -323,3 +323,21 @@ class ActionState(StrEnum):
     DONE = "done"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+
+class RequestVerb(StrEnum):
+    """What people may ask to be done to a job."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    REQUEUE = "requeue"
+    RELEASE = "release"
+    ABANDON = "abandon"
+
+
+class RequestState(StrEnum):
+    """OPEN: the leader has not answered yet."""
+
+    OPEN = "open"
+    DONE = "done"
+    REFUSED = "refused"

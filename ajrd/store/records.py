@@ -11,6 +11,8 @@ from ajrd.model import (
     DecisionState,
     Progress,
     ReadPosition,
+    RequestState,
+    RequestVerb,
     Step,
     Verb,
 )
@@ -160,6 +162,21 @@ class EventRecord:
     attempt_idx: int | None
     event: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """What somebody (``by``) has asked for one job (its row), and what became of it."""
+
+    id: int
+    job: int
+    verb: RequestVerb
+    by: str
+    reason: str
+    state: RequestState
+    result: str
+    asked_at: datetime
+    done_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ from ajrd.model import (
     Progress,
     ReadPosition,
     Recovery,
+    RequestState,
+    RequestVerb,
     Role,
     Step,
     Verb,
@@ -31,6 +33,7 @@ from ajrd.store.records import (
     Failure,
     JobRecord,
     LeaseRecord,
+    RequestRecord,
     SourceRecord,
 )
 from ajrd.store.values import bounded, path_again, unsigned
@@ -72,6 +75,11 @@ def _decoded(row: Row, name: str) -> Any:
     return row[name] if decoder is None else decoder(row[name])
 
 
+def plain(row: Row) -> dict[str, Any]:
+    """Every column as the value that it stands for."""
+    return {name: _decoded(row, name) for name in row}
+
+
 def _pick(kind: type, row: Row) -> dict[str, Any]:
     return {f.name: _decoded(row, f.name) for f in fields(kind) if f.name in row}
 
@@ -103,6 +111,13 @@ def decision(row: Row, actions: tuple[ActionRecord, ...] = ()) -> DecisionRecord
 def event(row: Row) -> EventRecord:
     """A row of ``events``."""
     return EventRecord(**_pick(EventRecord, row))
+
+
+def request(row: Row) -> RequestRecord:
+    """A row of ``requests``."""
+    values = _pick(RequestRecord, row)
+    values |= {"verb": RequestVerb(row["verb"]), "state": RequestState(row["state"])}
+    return RequestRecord(**values)
 
 
 def lease(row: Row) -> LeaseRecord:

@@ -120,6 +120,8 @@ async def _ready(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def promtool(*argv: str) -> subprocess.CompletedProcess[str]:
-    """Runs promtool to its end."""
-    return subprocess.run(["promtool", *argv], capture_output=True, text=True, timeout=60)
+def promtool(*argv: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs promtool to its end; ``text`` is its input."""
+    return subprocess.run(
+        ["promtool", *argv], input=text, capture_output=True, text=True, timeout=60
+    )

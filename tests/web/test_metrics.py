@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from ajrd.vitals import names
 from tests.web.living import Client, Living, later, living, served
+from tests.web.prometheus import promtool
 
 #: Metrics of prometheus_client's own.
 FOREIGN = ("process_", "python_")
@@ -30,11 +30,6 @@ async def client(service: Living, tmp_path: Path) -> AsyncIterator[Client]:
         yield client
 
 
-def promtool(text: str) -> subprocess.CompletedProcess[str]:
-    argv = ["promtool", "check", "metrics"]
-    return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60)
-
-
 async def scrape(client: Client, **headers: str) -> str:
     answer = await client.get("/metrics", headers=headers)
     assert answer.status == 200
@@ -44,7 +39,7 @@ async def scrape(client: Client, **headers: str) -> str:
 async def test_promtool_finds_nothing_to_complain_about(service: Living, client: Client) -> None:
     await service.recover()
     text = await scrape(client)
-    done = await asyncio.to_thread(promtool, text)
+    done = await asyncio.to_thread(promtool, "check", "metrics", text=text)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
