@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+from ajrd.detect.findings import Findings
 from ajrd.logs.backlog import MOST_OF_A_FILE
+from ajrd.logs.lines import BLOCK_CAP
+from ajrd.logs.source import MANY
 from ajrd.logwatch import LogWatch
 from ajrd.slurm.memory import MemorySlurm
 from ajrd.store.store import Store
 from tests.loki.world import JUDGEMENT, World, now
-from tests.unit.logfiles import HungFiles, Kept, log_file
+from tests.unit.logfiles import HungFiles, Kept, WordDetector, log_file
 from tests.unit.samples import directive
 from tests.unit.test_follow import append, following, start, until
 
@@ -81,6 +86,36 @@ async def test_an_attempt_that_was_read_to_its_end_is_followed_no_more(tmp_path:
         assert follower.health().followed == 1
         assert await follower.drain(1)
         assert follower.health().followed == 0
+
+
+class Halting(WordDetector):
+    """Judges a block when it is let, and says when it has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has, self.may = threading.Semaphore(0), threading.Semaphore(0)
+
+    def feed(self, block: bytes, offset: int, line_no: int) -> Findings:
+        self.has.release()
+        self.may.acquire()
+        return super().feed(block, offset, line_no)
+
+
+async def test_a_file_is_behind_until_its_end_was_reached_however_much_was_read(
+    tmp_path: Path,
+) -> None:
+    path, kept, halting = tmp_path / "slurm-7.out", Kept(), Halting()
+    path.write_bytes(b"x" * 99 + b"\n" + b"crash\n" * MANY + b"." * BLOCK_CAP)
+    begins = replace(start(kept), make_detector=lambda: halting)
+    async with following(kept) as follower:
+        await follower.follow(1, [log_file(str(path))], begins)
+        await asyncio.to_thread(halting.has.acquire)
+        await until(lambda: follower.health().lag > 0.3)
+        halting.may.release()
+        await asyncio.to_thread(halting.has.acquire)
+        assert follower.health().lag > 0.3
+        halting.may.release(1000)
+        await until(lambda: follower.health().lag < 0.2)
 
 
 async def test_a_search_that_had_to_give_up_is_told_until_its_attempt_is_left(

@@ -20,14 +20,16 @@ from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.logs.health import FilesHealth
 from ajrd.logwatch import LogWatch
 from ajrd.loki.watch import LokiWatch
-from ajrd.model import HoldBy, JobState
+from ajrd.model import Anomaly, HoldBy, JobState
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.admin_comment import Mark, with_mark
 from ajrd.slurm.base import Refusal
 from ajrd.store import queries
+from ajrd.store.records import News
 from ajrd.vitals.parts import FilesPart, LokiPart
 from ajrd.vitals.store import MeteredStore
-from tests.unit.samples import job
+from tests.loki.world import World
+from tests.unit.samples import finding, job
 from tests.unit.test_loop import AWAY
 from tests.web.living import Living, living, now
 from tests.web.recovered import faults_of
@@ -94,6 +96,16 @@ async def test_a_line_told_twice_is_counted_once(service: Living) -> None:
         await service.crash(first)
         await service.crash(first, offset=200)
     assert service.value("ajrd_anomalies_total", kind="CRASH", role="root") == 2
+
+
+async def test_a_line_that_loki_tells_too_is_counted_once(service: Living) -> None:
+    crashed = await World(service.store).job()
+    by_file = Anomaly(finding(), "/srv/a.log", now())
+    by_loki = Anomaly(finding(), "loki:/srv/a.log", now(), "entry 1")
+    await service.store.record_evidence(crashed.attempt, [by_file], None, None, now())
+    news = News(attempt=crashed.attempt, seen=(by_loki,), positions=())
+    await service.store.record_sweep(None, [news], now())
+    assert service.value("ajrd_anomalies_total", kind="CRASH", role="root") == 1
 
 
 async def test_a_decision_that_nobody_carries_out_is_over_at_once(service: Living) -> None:
