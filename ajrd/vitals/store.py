@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -71,10 +72,19 @@ class MeteredStore(Store):
         return kept
 
     async def write_decision(
-        self, record: DecisionRecord, job: JobRecord, attempt: AttemptRecord, steps: Sequence[Step]
+        self,
+        record: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        steps: Sequence[Step],
+        *besides: Any,
+        **named: Any,
     ) -> DecisionRecord | None:
-        """Counts decisions, and how they ended where nothing is to be carried out."""
-        written = await super().write_decision(record, job, attempt, steps)
+        """Counts decisions, and how they ended where nothing is to be carried out.
+
+        What is written ``besides`` counts nothing.
+        """
+        written = await super().write_decision(record, job, attempt, steps, *besides, **named)
         if written is not None:
             self._count_decision(written)
             if (read_at := self._time_of(written)) is not None:
@@ -118,10 +128,15 @@ class MeteredStore(Store):
             self._observe_phases(record, now)
 
     async def import_decision(
-        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+        self,
+        note: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        *besides: Any,
+        **named: Any,
     ) -> None:
         """Counts what was done without the database."""
-        await super().import_decision(note, job, attempt)
+        await super().import_decision(note, job, attempt, *besides, **named)
         self._counts.degraded.inc()
         if note.id <= 0:
             self._count_decision(note)
