@@ -14,9 +14,11 @@ from ajrd.vitals.names import Metric
 #: How the requests of :class:`~ajrd.slurm.base.Slurm` are called.
 READING = ("cluster", "jobs", "job", "steps")
 ACTING = ("requeue_hold", "requeue", "update", "hold", "release", "cancel")
-#: Each line of the table in :func:`ajrd.policy.decide.decide`, and what is left alone before it.
+#: Each line of the table in :func:`ajrd.policy.decide.decide`, what is left alone before it, and
+#: what somebody asks for.
 BRANCHES = (
     (Verb.REQUEUE, "requeue"),
+    (Verb.REQUEUE, "operator"),
     (Verb.CHAIN, "singleton"),
     *((Verb.STOP, branch) for branch in ("pointless", "budget_spent", "no_progress")),
     *(

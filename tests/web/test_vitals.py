@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -20,12 +22,15 @@ from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.logs.health import FilesHealth
 from ajrd.logwatch import LogWatch
 from ajrd.loki.watch import LokiWatch
-from ajrd.model import Anomaly, HoldBy, JobState
+from ajrd.model import Anomaly, HoldBy, JobState, Verb
+from ajrd.policy import decide
+from ajrd.recovery import deciding
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.admin_comment import Mark, with_mark
 from ajrd.slurm.base import Refusal
 from ajrd.store import queries
 from ajrd.store.records import News
+from ajrd.vitals.counts import BRANCHES
 from ajrd.vitals.parts import FilesPart, LokiPart
 from ajrd.vitals.store import MeteredStore
 from tests.loki.world import World
@@ -116,6 +121,13 @@ async def test_a_decision_that_nobody_carries_out_is_over_at_once(service: Livin
         labels = {"verb": "leave", "state": "converged", "outcome": "left_alone"}
         await service.counted("ajrd_recoveries_total", **labels)
     assert service.value("ajrd_decisions_total", verb="leave", branch="not_eligible") == 1
+
+
+def test_every_branch_of_a_decision_is_there_from_the_start() -> None:
+    source = inspect.getsource(decide) + inspect.getsource(deciding)
+    branches = re.findall(r'Plan\(Verb\.(\w+), "(\w+)"', source)
+    assert len(branches) > 8
+    assert {(Verb[verb], branch) for verb, branch in branches} <= set(BRANCHES)
 
 
 async def test_a_second_try_and_what_slurm_did_not_answer_are_counted(service: Living) -> None:
