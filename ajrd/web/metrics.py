@@ -1,12 +1,14 @@
 """What machines ask of the service: metrics, whether it lives, whether it can do its work.
 
-``/healthz`` answers as long as the event loop turns. ``/readyz`` also needs the database and Slurm;
-a process that stands by can be as ready as the leader, its role stands in the answer. Neither tells
-anybody where these are or what exactly is wrong with them: that stands in the log.
+``/healthz`` answers as long as the event loop turns, and costs nothing, for anybody may ask.
+``/readyz`` also needs the database and Slurm; a process that stands by can be as ready as the
+leader, its role stands in the answer. Neither tells where these are or what exactly is wrong with
+them: that stands in the log.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -31,11 +33,12 @@ def routes(site: Site) -> list[web.RouteDef]:
         return exposition(site, request)
 
     async def healthz(_request: web.Request) -> web.Response:
-        return answer({"alive": True, "role": site.service.facts().role})
+        return answer({"alive": True})
 
     async def readyz(_request: web.Request) -> web.Response:
-        reasons = await readiness.reasons()
-        body = {"ready": not reasons, "role": site.service.facts().role, "reasons": reasons}
+        facts = site.service.facts()
+        reasons = [*await readiness.of_store(), *of_slurm(facts, site.clock())]
+        body = {"ready": not reasons, "role": facts.role, "reasons": reasons}
         return answer(body, status=503 if reasons else 200)
 
     return [
@@ -64,27 +67,28 @@ def answer(body: object, status: int = 200) -> web.Response:
 
 @dataclass(slots=True)
 class Readiness:
-    """Why the service cannot do its work at this moment."""
+    """Whether the database answers, asked once a second at most."""
 
     site: Site
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked_at: datetime | None = None
-    _store: list[str] = field(default_factory=list)
+    _faults: list[str] = field(default_factory=list)
 
-    async def reasons(self) -> list[str]:
-        """Sentences; none: it can."""
-        return await self._of_store() + list(of_slurm(self.site.service.facts(), self.site.clock()))
+    async def of_store(self) -> list[str]:
+        """What is wrong with it, in a sentence."""
+        async with self._turn:
+            now = self.site.clock()
+            if self._asked_at is None or now - self._asked_at >= FRESH:
+                self._faults = await self._ask()
+                self._asked_at = now
+        return self._faults
 
-    async def _of_store(self) -> list[str]:
-        now = self.site.clock()
-        if self._asked_at is None or now - self._asked_at >= FRESH:
-            self._asked_at = now
-            try:
-                await self.site.database.all(queries.the_lease())
-            except StoreUnavailable:
-                self._store = ["the database does not answer"]
-            else:
-                self._store = []
-        return self._store
+    async def _ask(self) -> list[str]:
+        try:
+            await self.site.database.all(queries.the_lease())
+        except StoreUnavailable:
+            return ["the database does not answer"]
+        return []
 
 
 def of_slurm(facts: ServiceFacts, now: datetime) -> list[str]:
