@@ -12,17 +12,14 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import structlog
 from watchfiles import awatch
 
-import ajrd
 from ajrd import journal
 from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
@@ -40,9 +37,8 @@ from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
 from ajrd.store.store import Store
-
-if TYPE_CHECKING:
-    from ajrd.web.site import ServiceFacts
+from ajrd.vitals.store import MeteredStore
+from ajrd.vitals.vitals import Vitals
 
 log = structlog.get_logger("ajrd")
 
@@ -77,41 +73,44 @@ class Service:
         self._checkpoint = _checkpoint()
         self._judgement: Judgement
         self._recovery: Recovery | None = None
+        self._vitals = Vitals(config, self._clock)
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
         config = self._config
-        journal.configure(config.logging)
+        journal.configure(config.logging, self._vitals.recent)
         async with AsyncExitStack() as stack:
             embedded = sqlite_path(config)
             if embedded is not None:
                 stack.enter_context(_only_one(embedded))
             self._judgement = Judgement(config.rules_dirs)
             address = config.database.address()
-            store = await Store.open(address, self._checkpoint)
+            store = await MeteredStore.open(address, self._checkpoint)
             stack.push_async_callback(store.close)
-            slurm = await connect(
+            connected = await connect(
                 conf=config.slurm.conf,
                 bin_dir=config.slurm.bin_dir,
                 timeout=config.slurm.timeout,
                 prefer=config.slurm.backend.value,
             )
-            stack.push_async_callback(slurm.close)
+            stack.push_async_callback(connected.close)
+            slurm = self._vitals.watch(store, connected, self._judgement)
             if config.web.socket or config.web.listen:
-                await self._open_web(stack, store)
+                await self._open_web(stack)
             await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
 
-    async def _open_web(self, stack: AsyncExitStack, store: Store) -> None:
+    async def _open_web(self, stack: AsyncExitStack) -> None:
         """Serves pages and API until the stack ends, with connections of their own."""
+        from ajrd.vitals.view import View
         from ajrd.web.serve import application, serving
         from ajrd.web.site import Site
 
-        config = self._config
+        config, vitals = self._config, self._vitals
         database = Database(config.database.address())
         stack.push_async_callback(database.close)
-        view = _View(self, store)
-        site = Site(database, config.web, config.efficiency, view, self._clock)
+        view, efficiency = View(vitals.parts), config.efficiency
+        site = Site(database, config.web, efficiency, view, self._clock, vitals.registry)
         await stack.enter_async_context(serving(site, application(site)))
 
     async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
@@ -127,8 +126,10 @@ class Service:
             lease_seconds(self._config),
             self._config.slurm.timeout,
         )
+        self._vitals.parts.leadership = leadership
         async with asyncio.TaskGroup() as tasks:
             parts = [
+                tasks.create_task(self._vitals.run(), name="vitals"),
                 tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
                 tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
@@ -151,18 +152,14 @@ class Service:
         finally:
             await leadership.release()
 
-    @property
-    def role(self) -> str:
-        """Whether this process acts."""
-        return "leader" if self._recovery is not None else "standby"
-
     def _say_started(self, role: str) -> None:
         mode, rules = self._config.recovery.mode.value, self._judgement.digest[:12]
         log.info("started", role=role, mode=mode, rules=rules, pid=os.getpid())
 
     async def _lead(self, leadership: Leadership, store: Store, slurm: Slurm) -> None:
         """Runs the parts that act, until cancelled or replaced by another ajrd."""
-        logs = ManyLogs(self._watches(store, slurm))
+        watches = self._watches(store, slurm)
+        logs = ManyLogs(watches)
         settings = recovery_settings(self._config)
         recovery = self._recovery = Recovery(
             slurm,
@@ -177,6 +174,7 @@ class Service:
         logs.tell(recovery.learn, recovery.hear)
         books = Bookkeeping(store, self._manual_baseline, self._clock)
         accounting = Accounting(sacct(self._config.slurm), store, books, self._clock)
+        self._vitals.leads(recovery, watches)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(books.run(), name="efficiency")
@@ -188,6 +186,7 @@ class Service:
             log.warning("replaced", why=str(_first(group)))
         finally:
             self._recovery = None
+            self._vitals.stands_by()
         await recovery.leave_notes()
 
     def _manual_baseline(self) -> float:
@@ -215,6 +214,7 @@ class Service:
                 await asyncio.to_thread(self._judgement.load, config.rules_dirs)
             except ConfigError as error:
                 log.error("reload_refused", why=str(error))
+                self._vitals.reloaded(None)
                 continue
             self._take_over(config)
             mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
@@ -222,10 +222,11 @@ class Service:
 
     def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config
+        self._vitals.reloaded(config)
         if any(getattr(old, name) != getattr(config, name) for name in _FIXED):
             why = f"{', '.join(_FIXED)} change only at a start"
             log.warning("restart_needed", why=why)
-        journal.configure(config.logging)
+        journal.configure(config.logging, self._vitals.recent)
         if self._recovery is not None:
             self._recovery.configure(recovery_settings(config))
 
@@ -244,35 +245,6 @@ class Service:
             if stamp != self._seen:
                 self._seen = stamp
                 reload.set()
-
-
-class _View:
-    """What the service knows of itself without asking anybody."""
-
-    def __init__(self, service: Service, store: Store) -> None:
-        self._service = service
-        self._store = store
-        self._started_at = service._clock()
-
-    def facts(self) -> ServiceFacts:
-        """How it does at this moment."""
-        from ajrd.web.site import ServiceFacts
-
-        service, config = self._service, self._service._config
-        since, now = self._store.away_since, time.monotonic()
-        away = None if since is None else service._clock() - timedelta(seconds=now - since)
-        return ServiceFacts(
-            version=ajrd.__version__,
-            role=service.role,
-            mode=config.recovery.mode.value,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_at=self._started_at,
-            rules=len(service._judgement.catalogue.rules),
-            rules_digest=service._judgement.digest,
-            store_url=config.database.url,
-            store_away_since=away,
-        )
 
 
 def _stamp(config: Path, rules_dirs: Sequence[str]) -> frozenset[tuple[str, int, int]]:

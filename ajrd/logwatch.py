@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -21,6 +21,7 @@ from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.logs.discovery import Found, find_logs
 from ajrd.logs.feed import DetectorFactory, LogBatch
 from ajrd.logs.follow import AttemptStart, LogFollower
+from ajrd.logs.health import FilesHealth
 from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import Mounts
 from ajrd.logs.naming import marks_of
@@ -130,6 +131,13 @@ class LogWatch:
         await self._follower.unfollow(attempt)
         self._watches.pop(attempt, None)
         self._times = {key: at for key, at in self._times.items() if key[0] != attempt}
+
+    def files_health(self) -> FilesHealth:
+        """How reading and searching go."""
+        gave_up = [watch.gave_up for watch in self._watches.values() if watch.gave_up]
+        files = self._follower.health()
+        why = files.why or next((each[0] for each in gave_up), "")
+        return replace(files, given_up=len(gave_up), why=why)
 
     # searching
 

@@ -22,6 +22,7 @@ from ajrd.errors import NotLeader, StoreUnavailable
 from ajrd.logs.asowner import Files, OwnerFiles, as_owner
 from ajrd.logs.backlog import Backlog
 from ajrd.logs.feed import DetectorFactory, Heard, LogBatch, Sink, SourceStatus, unheard
+from ajrd.logs.health import FilesHealth, ReadCounts
 from ajrd.logs.lanes import Lane
 from ajrd.logs.memory import PathMemory
 from ajrd.logs.mounts import Mount, Mounts
@@ -77,7 +78,8 @@ class _Followed:
 
     ``final``: the attempt has ended; ``over``: and the file was read to its end since.
     ``asking`` wait for a turn that has yet to begin, ``asked`` for the one that has;
-    ``at_end`` is true once that turn has brought the end of the file.
+    ``at_end`` is true once that turn has brought the end of the file, ``caught_up`` when one last
+    did.
     """
 
     attempt: int
@@ -97,6 +99,7 @@ class _Followed:
     lane: _LaneState | None = None
     error: str = ""
     read_at: datetime | None = None
+    caught_up: float = field(default_factory=time.monotonic)
     reported_at: float = float("-inf")
     asking: list[_Question] = field(default_factory=list)
     asked: list[_Question] = field(default_factory=list)
@@ -158,6 +161,7 @@ class LogFollower:
         self._by_real: dict[str, list[_Followed]] = {}
         self._lanes: dict[str, _LaneState] = {}
         self._unkept = 0
+        self._read_counts = ReadCounts()
         self._homeless: asyncio.Queue[_Followed] = asyncio.Queue()
         self._waker = Waker(self._wake_path) if watch else None
         self._waits = False
@@ -222,6 +226,26 @@ class LogFollower:
     def status(self, attempt: int) -> list[SourceStatus]:
         """How the reading of each file of an attempt stands."""
         return [self._status_of(followed) for followed in self._attempts.get(attempt, {}).values()]
+
+    def health(self) -> FilesHealth:
+        """How the reading of all files stands."""
+        followed = [
+            one for files in self._attempts.values() for one in files.values() if not one.over
+        ]
+        troubles = [why for one in followed if (why := one.error or _silence(one))]
+        readable = (one.caught_up for one in followed if not one.error)
+        now = time.monotonic()
+        return FilesHealth(
+            followed=len(followed),
+            waiting=sum(one.source.tailer.waiting for one in followed),
+            unreadable=len(troubles),
+            uncertain=sum(one.uncertain for one in followed),
+            lag=now - min(readable, default=now),
+            unkept=self._unkept,
+            bytes=self._read_counts.bytes,
+            lines=self._read_counts.lines,
+            why=next(iter(troubles), ""),
+        )
 
     # making and placing sources
 
@@ -335,6 +359,8 @@ class LogFollower:
         self._note_trouble(followed, outcome)
         followed.at_end = not outcome.more
         followed.over = final and followed.at_end and not outcome.error
+        if followed.at_end and not outcome.error:
+            followed.caught_up = time.monotonic()
         self._gather(followed, outcome)
         self._plan_next(followed, outcome, time.monotonic())
         self._remember(followed)
@@ -344,6 +370,8 @@ class LogFollower:
     def _gather(self, followed: _Followed, outcome: Outcome) -> None:
         fresh = followed.backlog.add(outcome, followed.uncertain, self._now())
         self._unkept += len(fresh.found)
+        self._read_counts.bytes += outcome.bytes
+        self._read_counts.lines += outcome.lines
         if fresh.found or fresh.progress is not None:
             self._heard(fresh)
         if followed.backlog.full or self._full:

@@ -24,7 +24,10 @@ _CONTEXT_LINES, _CONTEXT_BYTES = 3, 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one turn brought. ``more``: the end of the file was not reached."""
+    """What one turn brought. ``more``: the end of the file was not reached.
+
+    ``bytes`` and ``lines`` are those of the complete lines that it read.
+    """
 
     found: tuple[Finding, ...] = ()
     progress: Progress | None = None
@@ -32,6 +35,8 @@ class Outcome:
     grew: bool = False
     more: bool = False
     error: str = ""
+    bytes: int = 0
+    lines: int = 0
 
 
 @dataclass(slots=True)
@@ -55,10 +60,12 @@ class Source:
         self._progress: Progress | None = None
         self._position: ReadPosition | None = None
         self._ended = False
+        self._bytes = self._lines = 0
 
     def turn(self, now: float, *, final: bool = False) -> Outcome:
         """Reads until the end of the file or of this turn; OSError becomes ``error``."""
         self._found, self._progress = [], None
+        self._bytes = self._lines = 0
         spent, error, more = 0, "", False
         try:
             while (chunk := self.tailer.poll(now, final=final)) is not None:
@@ -82,6 +89,8 @@ class Source:
             grew=spent > 0,
             more=more,
             error=error,
+            bytes=self._bytes,
+            lines=self._lines,
         )
 
     def _hear(self, chunk: Chunk) -> None:
@@ -89,6 +98,8 @@ class Source:
         if chunk.partial:
             self._hear_partial(ear, chunk)
         elif chunk.block:
+            self._bytes += len(chunk.block)
+            self._lines += chunk.lines
             self._keep(ear.detector.feed(chunk.block, chunk.offset, chunk.line_no), ear, 0)
             ear.told.clear()
             ear.context = last_lines(chunk.block, _CONTEXT_LINES, _CONTEXT_BYTES)

@@ -26,7 +26,7 @@ class Chunk:
     """A block of one stream; streams are numbered in the order in which they began.
 
     ``partial``: the block is an unterminated last line. It will be given again, from the same
-    offset, when it has grown or is complete.
+    offset, when it has grown or is complete. ``lines`` are complete in it.
     """
 
     block: bytes
@@ -34,6 +34,7 @@ class Chunk:
     line_no: int
     stream: int
     partial: bool = False
+    lines: int = 0
 
 
 class _Stream:
@@ -56,7 +57,8 @@ class _Stream:
             return self._standing(now, patience)
         self._forget_line()
         self.quiet_since = now
-        return Chunk(block.data, block.offset, block.line_no, self.number)
+        lines = self.reader.line_no - block.line_no
+        return Chunk(block.data, block.offset, block.line_no, self.number, lines=lines)
 
     def _forget_line(self) -> None:
         self.claimed = self._shown = 0

@@ -91,6 +91,11 @@ class Leadership:
         """Is so much of the lease left that a command begun now ends before it?"""
         return self._tick() < self._good_until
 
+    @property
+    def renewal_age(self) -> float:
+        """Seconds since the last renewal that was answered was asked for; inf: there is none."""
+        return self._tick() - (self._good_until - self._usable)
+
     async def wait(self) -> None:
         """Returns when the lease was taken, however long another one holds it."""
         log.info("standby")

@@ -8,7 +8,7 @@ itself changes no job; a decision that is to be executed is handed to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -70,6 +70,16 @@ class Recovery:
         self._settings = self._jobs.settings = settings
         self._driver.settings = self._deciding.settings = settings
         self._wake.set()
+
+    @property
+    def watched(self) -> Collection[Watched]:
+        """Every job that it knows, as last seen."""
+        return self._jobs.watched.values()
+
+    @property
+    def driving(self) -> int:
+        """How many decisions are being carried out."""
+        return len(self._driving)
 
     def learn(self, attempt: int, new: list[AnomalyRecord], pulse: Pulse | None) -> None:
         """New evidence of an attempt, already in the store."""

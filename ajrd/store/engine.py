@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import ssl
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,13 @@ _MYSQL_AWAY = frozenset({
     1021, 1026, 1030, 1040, 1041, 1044, 1045, 1049, 1053, 1114, 1129, 1130, 1142, 1152, 1158, 1159,
     1160, 1161, 1180, 1184, 1203, 1226, 1290, 1792, 1836, 1927, 4031,
 })  # fmt: skip
+#: Is told of each transaction: whether it writes, its seconds, and "" or why it failed.
+Meter = Callable[[bool, float, str], None]
 _STRICT = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+
+
+def unmetered(_writes: bool, _seconds: float, _error: str) -> None:
+    """For those who count nothing."""
 
 
 class Database:
@@ -49,6 +56,7 @@ class Database:
         self._engine = _engine(address)
         self._readers = asyncio.Semaphore(READERS)
         self.breaker = Breaker()
+        self.meter: Meter = unmetered
         self.is_mysql = isinstance(address.place, Server)
 
     def is_missing(self) -> bool:
@@ -86,6 +94,7 @@ class Database:
         """
         async with turn:
             self.breaker.let_through()
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(limit or self._address.timeout):
                     async with self._engine.begin() as db:
@@ -94,12 +103,15 @@ class Database:
                         yield db
             except (SQLAlchemyError, OSError) as error:
                 why = _why(error)
+                kind = "away" if _is_away(error) else "statement"
+                self.meter(writes, time.monotonic() - began, kind)
                 await self._note(error, why)
                 raise StoreUnavailable(f"the database failed while {doing}: {why}") from error
             except BaseException:
                 self.breaker.broken_off()
                 raise
             self.breaker.answered()
+            self.meter(writes, time.monotonic() - began, "")
 
     async def _note(self, error: Exception, why: str) -> None:
         if not _is_away(error):

@@ -76,11 +76,12 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalyRecord:
-    """An anomaly with its row number."""
+    """An anomaly with its row number; ``new``: its row was made for it just now."""
 
     id: int
     attempt: int
     anomaly: Anomaly
+    new: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import case, func, insert, or_, update
 from sqlalchemy.exc import IntegrityError
@@ -71,7 +71,7 @@ class Store:
         cls,
         where: str | Address,
         checkpoint: Callable[[str], None] = lambda _moment: None,
-    ) -> Store:
+    ) -> Self:
         """Connects, and makes the tables where there are none.
 
         Raises StoreUnavailable also for tables of an older or newer ajrd, ConfigError for an
@@ -479,7 +479,7 @@ async def _keep_anomalies(
         if kept is None:
             continue
         number, new = kept
-        records.append(AnomalyRecord(id=number, attempt=attempt.id, anomaly=anomaly))
+        records.append(AnomalyRecord(id=number, attempt=attempt.id, anomaly=anomaly, new=new))
         if new:
             found = anomaly.finding
             message = f"{found.kind} {found.cause} ({found.role}) in {anomaly.source}"

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from ajrd.config import EfficiencySection, WebSection
 from ajrd.store.engine import Database
@@ -63,13 +64,17 @@ class ServiceView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """``database`` is one of the web's own: recovery waits for none of its connections."""
+    """``database`` is one of the web's own: recovery waits for none of its connections.
+
+    ``registry`` holds the metrics of the service; one of its own is empty.
+    """
 
     database: Database
     web: WebSection
     efficiency: EfficiencySection
     service: ServiceView
     clock: Callable[[], datetime]
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 
 SITE = web.AppKey("site", Site)
