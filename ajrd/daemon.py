@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TextIO
@@ -50,6 +50,8 @@ STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 _FIXED = ("slurm", "database", "logs", "loki", "web")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
+#: Seconds after which work for reports begins anew that has failed in an unforeseen way.
+_ASIDE_AGAIN = 60.0
 
 
 def run_service(path: Path) -> None:
@@ -177,8 +179,8 @@ class Service:
         self._vitals.leads(recovery, watches)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(books.run(), name="efficiency")
-                tasks.create_task(accounting.run(), name="accounting")
+                tasks.create_task(_aside(books.run), name="efficiency")
+                tasks.create_task(_aside(accounting.run), name="accounting")
                 tasks.create_task(leadership.keep(), name="lease")
                 tasks.create_task(recovery.run(), name="recovery")
                 tasks.create_task(logs.run(), name="logs")
@@ -245,6 +247,18 @@ class Service:
             if stamp != self._seen:
                 self._seen = stamp
                 reload.set()
+
+
+async def _aside(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Work for reports alone: whatever goes wrong in it must not stop the recovery of jobs."""
+    while True:
+        try:
+            await work()
+        except NotLeader:
+            raise
+        except Exception:
+            log.exception("aside_failed")
+        await asyncio.sleep(_ASIDE_AGAIN)
 
 
 def _stamp(config: Path, rules_dirs: Sequence[str]) -> frozenset[tuple[str, int, int]]:
