@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,8 +27,16 @@ from ajrd.recovery.sequence import End
 from ajrd.recovery.settings import Settings
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.memory import MemorySlurm
-from ajrd.store import queries, rows
-from ajrd.store.records import AttemptRecord, DecisionRecord, JobRecord
+from ajrd.store import queries, requests, rows
+from ajrd.store.records import (
+    AttemptRecord,
+    DecisionRecord,
+    JobRecord,
+    RequestRecord,
+    Suspicion,
+)
+from ajrd.store.schema import jobs
+from ajrd.store.statements import number_of
 from ajrd.store.store import Store
 from ajrd.watchdog import Patience, Watchdog
 from tests.unit.samples import finding
@@ -98,10 +106,14 @@ class FailingStore(Store):
     failing: str | None = None
 
     async def import_decision(
-        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+        self,
+        note: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        suspects: Sequence[Suspicion] = (),
     ) -> None:
         self._failure("before")
-        await super().import_decision(note, job, attempt)
+        await super().import_decision(note, job, attempt, suspects)
         self._failure("after")
 
     def _failure(self, moment: str) -> None:
@@ -218,6 +230,17 @@ class World:
                 self.recovery.learn(chapter.attempt.id, new, None)
             except StoreUnavailable:
                 self.recovery.hear(chapter.attempt.id, lines, None)
+
+    async def ask(self, job_id: str, verb: str, by: str = "alice", reason: str = "I say so") -> int:
+        """Somebody asks for something; 0 if ajrd does not know the job. The store is there."""
+        async with self.store._database.transaction(nullcontext(), "asking", writes=True) as db:
+            row = await number_of(db, jobs, jobs.c.job_id == job_id)
+            return await requests.ask(db, row, verb, by, reason, self.clock()) if row else 0
+
+    async def answers(self) -> dict[int, RequestRecord]:
+        """All requests by their numbers, without what nobody understands."""
+        known = queries.Query("SELECT * FROM requests WHERE requests.verb <> 'teleport'")
+        return {row["id"]: rows.request(row) for row in await self.store._database.all(known)}
 
     async def turn(self) -> None:
         """One look with what follows from it, decisions not included."""
