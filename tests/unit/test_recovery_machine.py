@@ -113,6 +113,14 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.by_operators.add(job)
         self.do(self.world.ask(job, verb, by))
 
+    @precondition(lambda self: not self.world.store.away)
+    @rule(job=jobs)
+    def crash_while_paused(self, job: str) -> None:
+        self.do(self.world.ask(job, RequestVerb.PAUSE, "alice"))
+        self.do(self.world.go_on(1))
+        self.world.crash(job)
+        self.do(self.world.go_on(4))
+
     # what happens by itself
 
     @rule(seconds=st.sampled_from([0.02, 0.3, 1.0, 2.5]))
