@@ -75,6 +75,11 @@ def _decoded(row: Row, name: str) -> Any:
     return row[name] if decoder is None else decoder(row[name])
 
 
+def plain(row: Row) -> dict[str, Any]:
+    """Every column as the value that it stands for."""
+    return {name: _decoded(row, name) for name in row}
+
+
 def _pick(kind: type, row: Row) -> dict[str, Any]:
     return {f.name: _decoded(row, f.name) for f in fields(kind) if f.name in row}
 

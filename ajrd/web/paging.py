@@ -1,0 +1,103 @@
+"""One page of a list: stretches of the store until enough was found, or enough time has gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+
+from ajrd.store import rows
+from ajrd.store.engine import Database
+from ajrd.store.listing import Listing
+
+#: Numbers in the first stretch of a page.
+FIRST = 2000
+#: Seconds: no stretch is begun later than ENOUGH; one quicker than QUICK is followed by a longer.
+ENOUGH, QUICK = 0.03, 0.004
+#: Rows that one query brings at least where they are chosen here and not by the database.
+_TO_CHOOSE_FROM = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, newest first. ``next``: where the next page begins; None: there is none.
+
+    There may be a next one although this one is short, or empty.
+    """
+
+    rows: list[dict[str, Any]]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """``filters`` are those of the listing; ``node`` one that the row's node list must hold.
+
+    ``cursor``: only lower numbers. ``owner``: only what is this user's.
+    """
+
+    filters: Mapping[str, object]
+    limit: int
+    cursor: int | None = None
+    owner: str | None = None
+    node: str = ""
+
+
+async def read(
+    database: Database,
+    listing: Listing,
+    wanted: Wanted,
+    ticks: Callable[[], float] = time.monotonic,
+) -> Page:
+    """The next page; raises StoreUnavailable."""
+    span = (await database.all(listing.span()))[0]
+    if span["least"] is None:
+        return Page([], None)
+    least, before = int(span["least"]), int(span["most"]) + 1
+    before = before if wanted.cursor is None else min(before, wanted.cursor)
+    found: list[dict[str, Any]] = []
+    size, began = FIRST, ticks()
+    while before > least and ticks() - began < ENOUGH:
+        floor, asked = max(least, before - size), ticks()
+        await _look(database, listing, wanted, floor, before, found)
+        if len(found) > wanted.limit:
+            kept = found[: wanted.limit]
+            return Page(kept, kept[-1]["id"])
+        before, size = floor, size * 2 if ticks() - asked < QUICK else size
+    return Page(found, before if before > least else None)
+
+
+async def _look(
+    database: Database,
+    listing: Listing,
+    wanted: Wanted,
+    floor: int,
+    before: int,
+    found: list[dict[str, Any]],
+) -> None:
+    """Adds what one stretch holds to ``found``, until that is more than a page."""
+    ask = max(wanted.limit + 1, _TO_CHOOSE_FROM) if wanted.node else wanted.limit + 1
+    while len(found) <= wanted.limit:
+        query = listing.rows(wanted.filters, floor, before, ask, wanted.owner)
+        got = await database.all(query)
+        found += [rows.plain(row) for row in got if not wanted.node or _ran_on(row, wanted.node)]
+        if len(got) < ask:
+            return
+        before = got[-1]["id"]
+
+
+def _ran_on(row: rows.Row, node: str) -> bool:
+    return holds(row["nodes"], node)
+
+
+@lru_cache(maxsize=4096)
+def holds(nodes: str, node: str) -> bool:
+    """Is this node in a list of Slurm's notation? Lists come again and again."""
+    try:
+        return node in NodeSet(nodes)
+    except NodeSetException:
+        return False
