@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import click
 
 from ajrd.cli.paint import painter, room
-from ajrd.cli.table import fitted, padded, width
-from ajrd.text import local_time, printable
+from ajrd.cli.table import fitted, padded, taken, width
+from ajrd.text import local_time, printable, short_time
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, object]
@@ -60,6 +60,7 @@ class Output:
     header: bool
     form: str
     _widths: list[int] = field(default_factory=list)
+    _time: Callable[[datetime], str] = local_time
 
     def print(self, rows: Iterable[Row]) -> None:
         """Prints all rows."""
@@ -98,11 +99,20 @@ class Output:
         return out.getvalue().splitlines()
 
     def _text(self, rows: list[Row], header: list[str] | None) -> list[str]:
-        cells = [[_cell(row.get(each.field.name)) for each in self.shown] for row in rows]
-        self._widths = self._widths or self._measured([*([header] if header else []), *cells])
+        cells = self._cells(rows)
+        if not self._widths:
+            self._widths = self._measured([*([header] if header else []), *cells])
+            available = room()
+            if available is not None and taken(self._widths) > available:
+                self._time = short_time
+                cells = self._cells(rows)
+                self._widths = self._measured([*([header] if header else []), *cells])
         dye = painter()
         lines = [self._line(header, str)] if header else []
         return lines + [self._line(row, dye) for row in cells]
+
+    def _cells(self, rows: list[Row]) -> list[list[str]]:
+        return [[_cell(row.get(s.field.name), self._time) for s in self.shown] for row in rows]
 
     def _measured(self, cells: list[list[str]]) -> list[int]:
         widths = [
@@ -172,12 +182,12 @@ def _shown(word: str, known: Mapping[str, Field]) -> Shown:
     return Shown(known[asked[1]], int(asked[3]) if asked[3] else None, bool(asked[2]))
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, time: Callable[[datetime], str] = local_time) -> str:
     match value:
         case None | "":
             return "-"
         case datetime():
-            return local_time(value)
+            return time(value)
         case list() | tuple():
             return printable(",".join(map(str, value)))
     return printable(str(value))

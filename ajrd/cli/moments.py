@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import click
 
+F = TypeVar("F", bound=Callable[..., Any])
 _BACK = re.compile(r"now(?:-(\d{1,6})(seconds?|minutes?|hours?|days?|weeks?)?)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FORMS = "YYYY-MM-DD[THH:MM[:SS]][±ZONE], today, yesterday, now, or now-COUNT[hours|days|…]"
@@ -28,7 +30,7 @@ def moment(text: str, now: datetime) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=now.tzinfo)
 
 
-def option(name: str, default: str | None, text: str) -> Callable[[Callable[..., object]], object]:
+def option(name: str, default: str | None, text: str) -> Callable[[F], F]:
     """An option that takes a moment; the command gets an aware datetime, or None."""
 
     def parse(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+
+from ajrd.cli.table import width
 
 _RED, _GREEN, _YELLOW, _DIM = "31", "32", "33", "2"
 #: By the first word of a cell.
@@ -39,6 +41,25 @@ def coloured() -> bool:
 def room() -> int | None:
     """The columns of the terminal; None where standard output is none: nothing is cut there."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def for_terminal(lines: Iterable[str]) -> Iterator[str]:
+    """A text with its headings bold and long lines broken, as far as a terminal wants that."""
+    columns, bold = room(), coloured()
+    for line in lines:
+        title = bold and line[:1].isupper()
+        for part in _broken(line, columns) if columns else [line]:
+            yield f"\x1b[1m{part}\x1b[0m" if title else part
+
+
+def _broken(line: str, columns: int) -> list[str]:
+    """The parts of a line that is too long, the later ones two columns further in."""
+    if width(line) <= columns or "\x1b" in line:  # a painted one is the row of a table
+        return [line]
+    import textwrap
+
+    inset = min(len(line) - len(line.lstrip()) + 2, columns // 2)
+    return textwrap.wrap(line, max(columns, 20), subsequent_indent=" " * inset)
 
 
 def _shade(cell: str) -> str:

@@ -7,7 +7,8 @@ must not keep anybody from seeing the history.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from ajrd.errors import ConfigError
 from ajrd.store.address import TIMEOUT, Address, Tls
+from ajrd.store.read import Reader
 
 #: As in :mod:`ajrd.config`, which is imported only if the file needs a closer look.
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
@@ -44,6 +46,16 @@ def store_address(given: Path | None) -> Address:
     from ajrd.config import load
 
     return load(path).database.address()
+
+
+@contextmanager
+def reading(given: Path | None) -> Iterator[Reader]:
+    """A look into the store of a configuration."""
+    reader = Reader(store_address(given))
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _quickly(section: dict[str, Any]) -> Address:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from ajrd.text import printable
 
 #: No column becomes narrower than this, however narrow the terminal is.
-NARROW = 8
+NARROW = 6
 _GAP = "  "
 
 
@@ -29,11 +29,9 @@ def columns(
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
     if room is not None:
         widths = fitted(widths, [i for i, name in enumerate(header) if name in elastic], room)
-    painters = [str, *[paint] * (len(cells) - 1)]
-    return [
-        _GAP.join(dye(padded(c, w)) for c, w in zip(row, widths, strict=True)).rstrip()
-        for row, dye in zip(cells, painters, strict=True)
-    ]
+    first, *others = ([padded(c, w) for c, w in zip(row, widths, strict=True)] for row in cells)
+    lines = [first, *([paint(cell) for cell in row] for row in others)]
+    return [_GAP.join(line).rstrip() for line in lines]
 
 
 def width(text: str) -> int:
@@ -69,10 +67,15 @@ def cut(text: str, columns: int) -> str:
     return "".join(kept) + "…" if columns > 0 else ""
 
 
+def taken(widths: Sequence[int]) -> int:
+    """The columns of a line whose cells are so wide."""
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
 def fitted(widths: Sequence[int], elastic: Sequence[int], room: int) -> list[int]:
     """Widths of which the elastic ones are taken back, the widest first, until all fit."""
     narrowed = list(widths)
-    over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+    over = taken(widths) - room
     while over > 0:
         widest = max(elastic, key=lambda i: narrowed[i], default=None)
         if widest is None or narrowed[widest] <= NARROW:

@@ -33,7 +33,7 @@ class Reader:
     def _all(self, query: queries.Query) -> Sequence[rows.Row]:
         return self._db.all(query)
 
-    def rows(self, query: queries.Query) -> list[rows.Row]:
+    def select(self, query: queries.Query) -> list[rows.Row]:
         """The rows of a query, their columns read as everywhere."""
         return [rows.plain(row) for row in self._all(query)]
 

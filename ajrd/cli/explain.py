@@ -1,0 +1,101 @@
+"""``ajrd explain JOBID[.ATTEMPT]``: why ajrd acted on a job, or why it did not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ajrd.cli.explain_view import Background, as_text, weighed, why
+from ajrd.cli.jobid import known_job, with_attempt
+from ajrd.cli.main import UNKNOWN
+from ajrd.cli.paint import for_terminal
+from ajrd.cli.status_view import as_json, plain
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path, reading
+from ajrd.errors import ConfigError
+from ajrd.store.history import AttemptHistory, JobHistory, read_history
+from ajrd.store.read import Reader
+
+
+@click.command()
+@click.argument("which", metavar="JOBID[.ATTEMPT]", callback=with_attempt)
+@click.option("--json", "to_json", is_flag=True, help="Print one JSON object.")
+@CONFIG_OPTION
+def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> None:
+    """Explain why ajrd acted on a job, or why it did not.
+
+    For each attempt: the evidence in its order with the part that each line plays, what broke first
+    and why that, the rule and the software that it is from, the decision in words, the budget, each
+    command with its time and result, and the outcome. Or what kept ajrd from deciding anything.
+    """
+    job_id, number = which
+    with reading(file) as reader:
+        job = known_job(reader, job_id)
+        history = read_history(reader, job, events=0)
+        site = _background(reader, history, file)
+    attempts = [a for a in history.attempts if number in (None, a.attempt.idx)]
+    if number is not None and not attempts:
+        click.echo(f"ajrd: job {job_id} has no attempt {number}", err=True)
+        sys.exit(UNKNOWN)
+    if to_json:
+        click.echo(json.dumps(_json(history, attempts, site), indent=2))
+        return
+    click.echo("\n".join(for_terminal(as_text(history, attempts, site))))
+
+
+def _background(reader: Reader, history: JobHistory, file: Path | None) -> Background:
+    from ajrd.config import load
+    from ajrd.policy.directive import parse_directive
+    from ajrd.settings import limits_of, site_of
+
+    config = load(config_path(file))
+    limits = limits_of(config)
+    return Background(
+        directive=parse_directive(history.job.comment, limits),
+        ceiling=limits.ceiling,
+        settle=config.recovery.settle,
+        progress_lag=config.recovery.progress_lag,
+        acts=site_of(config).act,
+        now=reader.now(),
+        rule_source=_sources(config.rules_dirs),
+        requests=reader.requests(history.job.id),
+    )
+
+
+def _sources(rules_dirs: tuple[str, ...]) -> Callable[[str], str]:
+    """Looks rules up in the catalogue, which is read when the first is asked for."""
+    known: dict[str, str] = {}
+
+    def source(rule: str) -> str:
+        if not known:
+            from ajrd.detect.catalogue import Catalogue
+
+            with suppress(ConfigError):
+                known.update((each.id, each.source) for each in Catalogue.load(rules_dirs).rules)
+        return known.get(rule, "")
+
+    return source
+
+
+def _json(history: JobHistory, attempts: list[AttemptHistory], site: Background) -> dict[str, Any]:
+    told = as_json(JobHistory(history.job, attempts, []))
+    for each, attempt in zip(told["attempts"], attempts, strict=True):
+        ripe, verdict = weighed(attempt, site)
+        rule = verdict.finding.rule if verdict.finding else None
+        each["why"] = why(history, attempt, site)
+        each["verdict"] = {
+            "kind": plain(verdict.kind),
+            "cause": verdict.cause,
+            "reason": verdict.reason,
+            "rule": rule,
+            "source": site.rule_source(rule) if rule else None,
+            "nodes": list(verdict.nodes),
+            "answered_by_progress": len(ripe.vetoed),
+        }
+    del told["events"]
+    return told | {"requests": [plain(request) for request in site.requests]}
