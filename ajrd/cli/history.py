@@ -38,7 +38,7 @@ FIELDS = (
     Field("excluded", elastic=True),
     Field("reason", elastic=True),
 )
-_DEFAULT = "attemptid,name,user,state,nodes,start,elapsed,cause,outcome"
+_DEFAULT = "attemptid,name,user,state,start,elapsed,cause,outcome"
 
 
 @click.command()

@@ -14,11 +14,16 @@ SECTION = 1
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.argument(
+    "folder",
+    metavar="[DIR]",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=False,
+)
 def man(folder: Path | None) -> None:
-    """Write a manual page for each command into FOLDER.
+    """Write a manual page for each command into DIR.
 
-    Without FOLDER the page ajrd(1) is printed: ajrd man | man -l -
+    Without DIR the page ajrd(1) is printed: ajrd man | man -l -
     """
     every = pages()
     if folder is None:

@@ -1,4 +1,7 @@
-"""The commands as they describe themselves: the one text behind --help, man pages and docs."""
+"""The commands as they describe themselves: the one text behind --help, man pages and docs.
+
+``python -m ajrd.cli.manual >docs/commands.md`` brings the documentation up to date.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def pages() -> list[Page]:
 def _pages(
     words: tuple[str, ...], command: click.Command, parent: click.Context | None
 ) -> Iterator[Page]:
-    ctx = click.Context(command, info_name=words[-1], parent=parent, max_content_width=80)
+    ctx = click.Context(command, parent, words[-1], **command.context_settings)
     inner: list[tuple[str, click.Command]] = []
     if isinstance(command, click.Group):
         for name in command.list_commands(ctx):
@@ -74,4 +77,43 @@ def _page(
 
 
 def _joined(text: str) -> str:
-    return " ".join(text.split())
+    """One paragraph, without the marks that only this source reads."""
+    return " ".join(text.replace("``", "").split())
+
+
+def markdown() -> str:
+    """``docs/commands.md``."""
+    return "\n".join([*_markdown(), ""])
+
+
+def _markdown() -> Iterator[str]:
+    yield "# Commands"
+    yield ""
+    yield "Made from what the commands say of themselves by `python -m ajrd.cli.manual`."
+    yield "`ajrd man DIR` writes the same as manual pages, `ajrd completion SHELL` prints the"
+    yield "completion of a shell."
+    yield ""
+    yield "| exit code | meaning |"
+    yield "|---|---|"
+    yield from (f"| {code} | {text} |" for code, text in EXIT_CODES)
+    for page in pages():
+        yield from ["", f"{'#' * (len(page.words) + 1)} {' '.join(page.words)}", ""]
+        yield from [f"    {page.synopsis}", ""]
+        yield "\n\n".join(_escaped(paragraph) for paragraph in page.paragraphs)
+        yield from _table("option", page.options)
+        yield from _table("command", page.commands)
+
+
+def _table(title: str, items: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    if items:
+        yield from ["", f"| {title} | |", "|---|---|"]
+    for name, text in items:
+        yield f"| `{name.replace('|', chr(92) + '|')}` | {_escaped(text)} |"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([|<>*_`\[\]])", r"\\\1", text)
+
+
+if __name__ == "__main__":
+    click.echo(markdown(), nl=False)

@@ -17,7 +17,7 @@ _HEADER = ("ATTEMPT", "STATE", "NODES", "START", "ELAPSED", "ANOMALY", "DECISION
 
 
 _ELASTIC = ("NODES", "ANOMALY", "OUTCOME")
-#: Columns of a terminal from which on times are shown in full.
+#: Columns of a terminal from which on times and outcomes are shown in full.
 _WIDE = 110
 
 
@@ -25,8 +25,8 @@ def as_text(
     history: JobHistory, *, room: int | None = None, paint: Callable[[str], str] = str
 ) -> list[str]:
     """The lines that ``ajrd status`` prints; with ``room`` the table is cut to so many columns."""
-    start = short_time if room is not None and room < _WIDE else local_time
-    rows = (_row(attempt, start(attempt.attempt.started_at)) for attempt in history.attempts)
+    narrow = room is not None and room < _WIDE
+    rows = (_row(attempt, narrow=narrow) for attempt in history.attempts)
     table = columns(_HEADER, rows, room=room, elastic=_ELASTIC, paint=paint)
     lines = [*_heading(history), "", *table]
     for attempt in history.attempts:
@@ -48,18 +48,18 @@ def _colon(note: str) -> str:
     return f": {note}" if note else ""
 
 
-def _row(history: AttemptHistory, start: str) -> tuple[object, ...]:
+def _row(history: AttemptHistory, *, narrow: bool) -> tuple[object, ...]:
     attempt, found, decision = history.attempt, history.deciding(), history.decision
     end = attempt.ended_at
     return (
         attempt.idx,
         attempt.state,
         attempt.nodes or "-",
-        start,
+        short_time(attempt.started_at) if narrow else local_time(attempt.started_at),
         elapsed((end - attempt.started_at).total_seconds()) if end else "running",
         _anomaly_title(found) if found else "-",
         decision.verb if decision else "-",
-        _outcome(decision) if decision else "-",
+        _outcome(decision, narrow=narrow) if decision else "-",
     )
 
 
@@ -69,8 +69,10 @@ def _anomaly_title(record: AnomalyRecord) -> str:
     return f"{finding.kind} {finding.cause}" + (f" rank {rank}" if rank else "")
 
 
-def _outcome(decision: DecisionRecord) -> str:
-    return f"{decision.state}: {decision.outcome}" if decision.outcome else str(decision.state)
+def _outcome(decision: DecisionRecord, *, narrow: bool = False) -> str:
+    if narrow or not decision.outcome:
+        return decision.outcome or str(decision.state)
+    return f"{decision.state}: {decision.outcome}"
 
 
 def _details(history: AttemptHistory) -> Iterator[str]:
