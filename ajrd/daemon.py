@@ -12,14 +12,17 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 from watchfiles import awatch
 
+import ajrd
 from ajrd import journal
 from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
@@ -33,7 +36,11 @@ from ajrd.recovery.settings import no_checkpoint
 from ajrd.settings import lease_seconds, recovery_settings, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
+from ajrd.store.engine import Database
 from ajrd.store.store import Store
+
+if TYPE_CHECKING:
+    from ajrd.web.site import ServiceFacts
 
 log = structlog.get_logger("ajrd")
 
@@ -88,8 +95,22 @@ class Service:
                 prefer=config.slurm.backend.value,
             )
             stack.push_async_callback(slurm.close)
+            if config.web.socket or config.web.listen:
+                await self._open_web(stack, store)
             await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
+
+    async def _open_web(self, stack: AsyncExitStack, store: Store) -> None:
+        """Serves pages and API until the stack ends, with connections of their own."""
+        from ajrd.web.serve import application, serving
+        from ajrd.web.site import Site
+
+        config = self._config
+        database = Database(config.database.address())
+        stack.push_async_callback(database.close)
+        view = _View(self, store)
+        site = Site(database, config.web, config.efficiency, view, self._clock)
+        await stack.enter_async_context(serving(site, application(site)))
 
     async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -127,6 +148,11 @@ class Service:
                 leads = False
         finally:
             await leadership.release()
+
+    @property
+    def role(self) -> str:
+        """Whether this process acts."""
+        return "leader" if self._recovery is not None else "standby"
 
     def _say_started(self, role: str) -> None:
         mode, rules = self._config.recovery.mode.value, self._judgement.digest[:12]
@@ -209,6 +235,35 @@ class Service:
             if stamp != self._seen:
                 self._seen = stamp
                 reload.set()
+
+
+class _View:
+    """What the service knows of itself without asking anybody."""
+
+    def __init__(self, service: Service, store: Store) -> None:
+        self._service = service
+        self._store = store
+        self._started_at = service._clock()
+
+    def facts(self) -> ServiceFacts:
+        """How it does at this moment."""
+        from ajrd.web.site import ServiceFacts
+
+        service, config = self._service, self._service._config
+        since, now = self._store.away_since, time.monotonic()
+        away = None if since is None else service._clock() - timedelta(seconds=now - since)
+        return ServiceFacts(
+            version=ajrd.__version__,
+            role=service.role,
+            mode=config.recovery.mode.value,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            rules=len(service._judgement.catalogue.rules),
+            rules_digest=service._judgement.digest,
+            store_url=config.database.url,
+            store_away_since=away,
+        )
 
 
 def _stamp(config: Path, rules_dirs: Sequence[str]) -> frozenset[tuple[str, int, int]]:

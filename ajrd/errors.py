@@ -58,5 +58,9 @@ class LokiDenied(LokiRefused):
     """Loki lets this user, token or tenant not read."""
 
 
+class WebUnavailable(AjrdError):
+    """Pages and API cannot be served where the configuration says."""
+
+
 class NotLeader(AjrdError):
     """Another process has taken over the lease; nothing was written, and nothing may be done."""

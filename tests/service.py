@@ -39,6 +39,7 @@ class Service(labdemo.service.Service):
         *,
         slurm: Mapping[str, Any] | None = None,
         database: Mapping[str, Any] | None = None,
+        web: Mapping[str, Any] | None = None,
         **recovery: Any,
     ) -> None:
         self.cluster = cluster
@@ -46,6 +47,7 @@ class Service(labdemo.service.Service):
             "slurm": {"poll": 0.2, **(slurm or {})},
             "recovery": {"settle": 0.5, **recovery},
             "database": dict(database or {}),
+            "web": dict(web or {}),
         }
         super().__init__(folder, cluster.conf, **sections)
 

@@ -12,7 +12,7 @@ soon reached.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ajrd.store.queries import Query
@@ -189,6 +189,15 @@ ALL = (JOBS, ATTEMPTS, ANOMALIES, DECISIONS, EVENTS, SUSPICIONS, EFFICIENCY)
 def newest_event() -> Query:
     """The number of the newest event; NULL where there is none."""
     return Query("SELECT MAX(id) AS most FROM events")
+
+
+def events_numbered(numbers: Iterable[int]) -> Query:
+    """Those of these events that are there, each with its job."""
+    wanted = ", ".join(str(int(number)) for number in numbers)
+    return Query(
+        f"SELECT {EVENTS.columns} FROM events {EVENTS.joined}"  # noqa: S608 -- ours alone
+        f" WHERE events.id IN ({wanted}) ORDER BY events.id"
+    )
 
 
 def events_behind(number: int, most: int) -> Query:

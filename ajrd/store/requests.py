@@ -32,8 +32,12 @@ def requests_of(job: int) -> Query:
 
 
 def request_by_id(number: int) -> Query:
-    """One of them."""
-    return Query("SELECT * FROM requests WHERE id = :number", {"number": number})
+    """One of them, with its job's id and user."""
+    return Query(
+        "SELECT requests.*, jobs.job_id, jobs.user FROM requests"
+        " JOIN jobs ON jobs.id = requests.job WHERE requests.id = :number",
+        {"number": number},
+    )
 
 
 async def open_equal(db: AsyncConnection, job: int, verb: str) -> int | None:
