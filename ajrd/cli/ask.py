@@ -1,19 +1,14 @@
 """``ajrd pause|resume|requeue|release|abandon JOBID``: asks the leader to do something to a job.
 
-The request is written into the store, by root or whoever else may write there; the leader carries
-it out or refuses it. Owners without that right ask over the service's socket.
+Over the service's socket, where the kernel says who asks; without one the request is written into
+the store, by root or whoever else may write there. The leader carries it out or refuses it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import pwd
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
-from datetime import UTC, datetime
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -21,13 +16,12 @@ from typing import Any
 import click
 
 from ajrd.cli.jobid import checked, known_job
+from ajrd.cli.look import Look, wishing
 from ajrd.cli.main import REFUSED, UNREACHABLE
-from ajrd.cli.storeurl import CONFIG_OPTION, reading, store_address
+from ajrd.cli.storeurl import CONFIG_OPTION
 from ajrd.cli.words import OUTCOMES
 from ajrd.errors import StoreUnavailable
 from ajrd.model import DecisionState, RequestState, RequestVerb
-from ajrd.store.address import Address
-from ajrd.store.read import Reader
 from ajrd.store.records import DecisionRecord, JobRecord, RequestRecord
 from ajrd.text import printable
 
@@ -53,53 +47,25 @@ def _command(verb: RequestVerb, text: str) -> click.Command:
     )
     @CONFIG_OPTION
     def ask(job_id: str, reason: str, wait: float | None, file: Path | None) -> None:
-        address = store_address(file)
-        with reading(file) as reader:
-            job = known_job(reader, job_id)
-            number = asyncio.run(_write(address, job, verb, reason))
+        with wishing(file) as look:
+            job = known_job(look, job_id)
+            number = look.ask(job, verb, reason)
             if wait is None:
-                _say_asked(reader, job, verb, number)
+                _say_asked(look, job, verb, number)
                 return
-            _wait(reader, job, number, time.monotonic() + wait)
+            _wait(look, job, number, time.monotonic() + wait)
 
     return ask
 
 
-async def _write(address: Address, job: JobRecord, verb: RequestVerb, reason: str) -> int:
-    """The number of the request; of one that is open already for the same thing, if there is."""
-    from ajrd.store import requests
-    from ajrd.store.engine import Database
-
-    database = Database(address)
-    try:
-        async with database.transaction(nullcontext(), "asking", writes=True) as db:
-            known = await requests.open_equal(db, job.id, verb)
-            if known is not None:
-                return known
-            now = datetime.now(UTC)
-            return await requests.ask(db, job.id, verb, _me(), reason, now)
-    finally:
-        await database.close()
-
-
-def _me() -> str:
-    """The login name of this process, or its number."""
-    uid = os.getuid()
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _say_asked(reader: Reader, job: JobRecord, verb: RequestVerb, number: int) -> None:
+def _say_asked(look: Look, job: JobRecord, verb: RequestVerb, number: int) -> None:
     click.echo(f"request {number}: {verb} job {job.job_id}")
-    lease = reader.lease()
-    if lease is None or not lease.holder or lease.expires_at < reader.now():
+    if not look.leads():
         click.echo("ajrd: no service leads now; it is carried out when one does", err=True)
 
 
-def _wait(reader: Reader, job: JobRecord, number: int, until: float) -> None:
-    request = _awaited(until, lambda: _answered(reader, number))
+def _wait(look: Look, job: JobRecord, number: int, until: float) -> None:
+    request = _awaited(until, lambda: _answered(look, number))
     if request is None:
         click.echo(f"ajrd: request {number} is not answered yet; it stays open", err=True)
         sys.exit(UNREACHABLE)
@@ -107,17 +73,17 @@ def _wait(reader: Reader, job: JobRecord, number: int, until: float) -> None:
     if request.state is RequestState.REFUSED:
         sys.exit(REFUSED)
     if request.verb is RequestVerb.REQUEUE:
-        _wait_for_decision(reader, job, until)
+        _wait_for_decision(look, job, until)
 
 
-def _answered(reader: Reader, number: int) -> RequestRecord | None:
-    request = reader.request(number)
+def _answered(look: Look, number: int) -> RequestRecord | None:
+    request = look.request(number)
     return None if request.state is RequestState.OPEN else request
 
 
-def _wait_for_decision(reader: Reader, job: JobRecord, until: float) -> None:
+def _wait_for_decision(look: Look, job: JobRecord, until: float) -> None:
     """A requeue was decided: how does it end?"""
-    decision = _awaited(until, lambda: _closed(reader, job))
+    decision = _awaited(until, lambda: _closed(look, job))
     if decision is None:
         click.echo("ajrd: the requeue is still being carried out", err=True)
         sys.exit(UNREACHABLE)
@@ -127,8 +93,8 @@ def _wait_for_decision(reader: Reader, job: JobRecord, until: float) -> None:
         sys.exit(REFUSED)
 
 
-def _closed(reader: Reader, job: JobRecord) -> DecisionRecord | None:
-    found = (reader.decision(attempt.id) for attempt in reversed(reader.attempts(job.id)))
+def _closed(look: Look, job: JobRecord) -> DecisionRecord | None:
+    found = (attempt.decision for attempt in reversed(look.story(job, events=0).attempts))
     newest = next((decision for decision in found if decision is not None), None)
     return newest if newest and newest.state is not DecisionState.OPEN else None
 

@@ -12,9 +12,9 @@ import click
 
 from ajrd.cli.jobid import ARGUMENT, known_job
 from ajrd.cli.listing import Field, Output, Row, listing
-from ajrd.cli.storeurl import CONFIG_OPTION, reading
-from ajrd.store import shown
-from ajrd.store.read import Reader
+from ajrd.cli.look import Look, looking
+from ajrd.cli.storeurl import CONFIG_OPTION
+from ajrd.store.records import JobRecord
 
 FIELDS = (
     Field("time"),
@@ -42,23 +42,23 @@ def events(job_id: str | None, follow: bool, limit: int, out: Output, file: Path
 
     With --follow, --json prints one object a line.
     """
-    with reading(file) as reader:
-        job = known_job(reader, job_id).id if job_id else None
-        found = _after(reader, 0, job, limit)
+    with looking(file) as look:
+        job = known_job(look, job_id) if job_id else None
+        found = _after(look, 0, job, limit)
         if not follow:
             out.print(map(_row, found))
             return
         with interruptible():
             out.more(map(_row, found), begin=True)
-            _follow(reader, job, found, out)
+            _follow(look, job, found, out)
 
 
-def _follow(reader: Reader, job: int | None, found: list[Row], out: Output) -> None:
-    last = found[-1:] or _after(reader, 0, None, 1)
+def _follow(look: Look, job: JobRecord | None, found: list[Row], out: Output) -> None:
+    last = found[-1:] or _after(look, 0, None, 1)
     number = _number(last[0]) if last else 0
     while True:
         time.sleep(_PAUSE)
-        new = _after(reader, number, job, _MOST)
+        new = _after(look, number, job, _MOST)
         out.more(map(_row, new))
         sys.stdout.flush()
         number = _number(new[-1]) if new else number
@@ -73,9 +73,9 @@ def interruptible() -> Iterator[None]:
         sys.exit(130)
 
 
-def _after(reader: Reader, number: int, job: int | None, limit: int) -> list[Row]:
+def _after(look: Look, number: int, job: JobRecord | None, limit: int) -> list[Row]:
     """Oldest first."""
-    return [*reader.select(shown.events_after(number, job, limit))][::-1]
+    return [*look.events_after(number, job, limit)][::-1]
 
 
 def _number(row: Row) -> int:

@@ -13,13 +13,13 @@ import click
 
 from ajrd.cli.explain_view import Background, as_text, weighed, why
 from ajrd.cli.jobid import known_job, with_attempt
+from ajrd.cli.look import Look, looking
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.paint import for_terminal
 from ajrd.cli.status_view import as_json, plain
-from ajrd.cli.storeurl import CONFIG_OPTION, config_path, reading
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path
 from ajrd.errors import ConfigError
-from ajrd.store.history import AttemptHistory, JobHistory, read_history
-from ajrd.store.read import Reader
+from ajrd.store.history import AttemptHistory, JobHistory
 
 
 @click.command()
@@ -34,10 +34,10 @@ def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> 
     command with its time and result, and the outcome. Or what kept ajrd from deciding anything.
     """
     job_id, number = which
-    with reading(file) as reader:
-        job = known_job(reader, job_id)
-        history = read_history(reader, job, events=0)
-        site = _background(reader, history, file)
+    with looking(file) as look:
+        job = known_job(look, job_id)
+        history = look.story(job, events=0)
+        site = _background(look, history, file)
     attempts = [a for a in history.attempts if number in (None, a.attempt.idx)]
     if number is not None and not attempts:
         click.echo(f"ajrd: job {job_id} has no attempt {number}", err=True)
@@ -48,7 +48,7 @@ def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> 
     click.echo("\n".join(for_terminal(as_text(history, attempts, site))))
 
 
-def _background(reader: Reader, history: JobHistory, file: Path | None) -> Background:
+def _background(look: Look, history: JobHistory, file: Path | None) -> Background:
     from ajrd.config import load
     from ajrd.policy.directive import parse_directive
     from ajrd.settings import limits_of, site_of
@@ -61,9 +61,9 @@ def _background(reader: Reader, history: JobHistory, file: Path | None) -> Backg
         settle=config.recovery.settle,
         progress_lag=config.recovery.progress_lag,
         acts=site_of(config).act,
-        now=reader.now(),
+        now=look.now(),
         rule_source=_sources(config.rules_dirs),
-        requests=reader.requests(history.job.id),
+        requests=look.requests(history.job),
     )
 
 

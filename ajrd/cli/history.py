@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import click
 
 from ajrd.cli import moments
 from ajrd.cli.listing import Field, Output, Row, listing
-from ajrd.cli.storeurl import CONFIG_OPTION, reading
-from ajrd.store import shown
+from ajrd.cli.look import looking
+from ajrd.cli.storeurl import CONFIG_OPTION
 from ajrd.text import elapsed
 
 FIELDS = (
@@ -66,13 +66,13 @@ def history(
     are shown.
     """
     wanted = {"user": user, "partition": partition, "job_id": job_id}
-    with reading(file) as reader:
-        found = reader.select(shown.history(since, until, wanted, limit))
-        now = reader.now()
+    with looking(file) as look:
+        found = look.attempts_since(since, until, wanted, limit)
+        now = look.now()
     out.print(_rows(found[::-1], now))
 
 
-def _rows(found: list[Row], now: datetime) -> Iterator[Row]:
+def _rows(found: Sequence[Row], now: datetime) -> Iterator[Row]:
     for row in found:
         start, end = row["started_at"], row["ended_at"]
         assert isinstance(start, datetime)

@@ -7,8 +7,8 @@ import sys
 
 import click
 
+from ajrd.cli.look import Look
 from ajrd.cli.main import UNKNOWN
-from ajrd.store.read import Reader
 from ajrd.store.records import JobRecord
 
 _JOB_ID = re.compile(r"\d{1,19}([_+]\d{1,19})?")
@@ -36,11 +36,11 @@ def with_attempt(
 ARGUMENT = click.argument("job_id", metavar="JOBID", callback=checked, required=False)
 
 
-def known_job(reader: Reader, job_id: str) -> JobRecord:
+def known_job(look: Look, job_id: str) -> JobRecord:
     """The newest submission with this id; ends the command if ajrd knows none."""
-    job = reader.job(main_part(job_id))
+    job = look.job(main_part(job_id))
     if job is None:
-        tasks = [task.job_id for task in reader.array_tasks(job_id)]
+        tasks = [task.job_id for task in look.array_tasks(job_id)]
         hint = f"; it is an array, name one of its tasks: {', '.join(tasks[:5])}" if tasks else ""
         click.echo(f"ajrd: job {job_id} is not known to ajrd{hint}", err=True)
         sys.exit(UNKNOWN)

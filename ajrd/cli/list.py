@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from ajrd.cli.listing import Field, Output, Row, listing
+from ajrd.cli.look import looking
 from ajrd.cli.status_view import as_json
-from ajrd.cli.storeurl import CONFIG_OPTION, reading
-from ajrd.store.history import JobHistory, read_history
+from ajrd.cli.storeurl import CONFIG_OPTION
+from ajrd.store.history import JobHistory
 
 FIELDS = (
     Field("jobid"),
@@ -47,9 +48,9 @@ def list_jobs(
 
     With --json and without -o all that is known of each is printed, as by ajrd status.
     """
-    with reading(file) as reader:
-        found = reader.recent_jobs(limit, user, partition)
-        histories = [read_history(reader, job, events=0) for job in found]
+    with looking(file) as look:
+        found = look.recent_jobs(limit, user, partition)
+        histories = [look.story(job, events=0) for job in found]
     if out.form == "json" and not out.chosen:
         click.echo(json.dumps([as_json(history) for history in histories], indent=2))
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ajrd import __version__
-from ajrd.errors import AjrdError, ConfigError
+from ajrd.errors import AjrdError, ConfigError, RequestRefused
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -84,6 +84,9 @@ def main() -> NoReturn:
     except ConfigError as error:
         click.echo(f"ajrd: {error}", err=True)
         sys.exit(USAGE)
+    except RequestRefused as error:
+        click.echo(f"ajrd: {error}", err=True)
+        sys.exit(REFUSED)
     except AjrdError as error:
         click.echo(f"ajrd: {error}", err=True)
         sys.exit(UNREACHABLE)

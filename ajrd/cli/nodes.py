@@ -11,8 +11,8 @@ import click
 
 from ajrd.cli import moments
 from ajrd.cli.listing import Field, Output, Row, listing
-from ajrd.cli.storeurl import CONFIG_OPTION, reading
-from ajrd.store import shown
+from ajrd.cli.look import looking
+from ajrd.cli.storeurl import CONFIG_OPTION
 
 FIELDS = (
     Field("node"),
@@ -41,8 +41,8 @@ def nodes(node: str | None, since: datetime, out: Output, file: Path | None) -> 
     ATTEMPTS counts the broken attempts whose evidence points at the node, EXCLUDED how often a
     successor was kept away from it.
     """
-    with reading(file) as reader:
-        found = reader.select(shown.suspicions(since, _MOST))
+    with looking(file) as look:
+        found = look.suspicions(since, _MOST)
     of_node: dict[str, list[Row]] = {}
     for row in found:
         of_node.setdefault(str(row["node"]), []).append(row)

@@ -12,12 +12,13 @@ from pathlib import Path
 import click
 
 from ajrd.cli.jobid import ARGUMENT, main_part
+from ajrd.cli.look import looking
 from ajrd.cli.main import UNKNOWN, UNREACHABLE
 from ajrd.cli.paint import for_terminal, painter, room
 from ajrd.cli.service_view import look, service_json, service_text
 from ajrd.cli.status_view import as_json, as_text
-from ajrd.cli.storeurl import CONFIG_OPTION, config_path, reading, store_address
-from ajrd.store.history import JobHistory, read_history
+from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_address
+from ajrd.store.history import JobHistory
 
 
 @click.command()
@@ -76,11 +77,11 @@ def _job(job_id: str, to_json: bool, file: Path | None) -> None:
 
 def _histories(job_id: str, file: Path | None) -> tuple[list[JobHistory], bool]:
     """The job, or the known tasks of an array; and whether it is the job itself."""
-    with reading(file) as reader:
-        job = reader.job(main_part(job_id))
-        tasks = [] if job else reader.array_tasks(job_id)
+    with looking(file) as look:
+        job = look.job(main_part(job_id))
+        tasks = [] if job else look.array_tasks(job_id)
         found = [job] if job else tasks
-        return [read_history(reader, each) for each in found], job is not None
+        return [look.story(each) for each in found], job is not None
 
 
 def shown(histories: list[JobHistory]) -> list[str]:

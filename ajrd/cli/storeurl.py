@@ -7,8 +7,7 @@ must not keep anybody from seeing the history.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import yaml
 
 from ajrd.errors import ConfigError
 from ajrd.store.address import TIMEOUT, Address, Tls
-from ajrd.store.read import Reader
 
 #: As in :mod:`ajrd.config`, which is imported only if the file needs a closer look.
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
@@ -38,6 +36,14 @@ def config_path(given: Path | None) -> Path:
     return given or Path(os.environ.get(_VARIABLE) or _DEFAULT)
 
 
+def web_socket(given: Path | None) -> Path | None:
+    """Where the service listens for users of this host, as far as the file tells."""
+    with suppress(ConfigError, *_UNCLEAR):
+        found = yaml.load(config_path(given).read_bytes(), _Loader)["web"]["socket"]  # noqa: S506
+        return Path(_text(found))
+    return None
+
+
 def store_address(given: Path | None) -> Address:
     """The section ``database`` of a configuration; raises ConfigError."""
     path = config_path(given)
@@ -46,16 +52,6 @@ def store_address(given: Path | None) -> Address:
     from ajrd.config import load
 
     return load(path).database.address()
-
-
-@contextmanager
-def reading(given: Path | None) -> Iterator[Reader]:
-    """A look into the store of a configuration."""
-    reader = Reader(store_address(given))
-    try:
-        yield reader
-    finally:
-        reader.close()
 
 
 def _quickly(section: dict[str, Any]) -> Address:

@@ -39,7 +39,8 @@ def history(
         " FROM attempts JOIN jobs ON jobs.id = attempts.job"
         " LEFT JOIN decisions ON decisions.attempt = attempts.id"
         " LEFT JOIN anomalies ON anomalies.id = decisions.anomaly"
-        f" WHERE {' AND '.join(where)} ORDER BY attempts.started_at DESC LIMIT :most",
+        f" WHERE {' AND '.join(where)} ORDER BY attempts.started_at DESC, attempts.id DESC"
+        " LIMIT :most",
         values,
     )
 
