@@ -13,6 +13,7 @@ from ajrd.judgement import Judgement
 from ajrd.model import DecisionState, HoldBy, JobState, RequestState, Verb
 from ajrd.policy.eligibility import Site
 from ajrd.policy.evidence import Pulse
+from ajrd.recovery.leadership import Alone
 from ajrd.recovery.settings import Settings
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.store.queries import Query
@@ -285,6 +286,23 @@ async def test_a_hold_that_no_decision_looks_after_is_released_at_once(world: Wo
     assert seen is not None
     assert (seen.state, seen.held) == (JobState.RUNNING, HoldBy.NOBODY)
     assert "hold_released" in await events(world)
+
+
+async def test_who_may_not_act_at_the_moment_leaves_a_hold_for_a_later_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await running(world)
+    deadline = world.clock() + timedelta(seconds=100)
+    await world.slurm.requeue_hold(job_id)
+    world.slurm.set(job_id, admin_comment=with_mark("", Mark(0, deadline, "CRASH", 1, "dead")))
+    await world.go_on(1)
+    number = await world.ask(job_id, "release")
+    monkeypatch.setattr(Alone, "may_act", lambda _self: False)
+    await world.go_on(3)
+    assert (await world.answers())[number].state is RequestState.OPEN
+    monkeypatch.undo()
+    await world.go_on(3)
+    assert (await world.answers())[number].result == "released"
 
 
 @pytest.mark.parametrize(
