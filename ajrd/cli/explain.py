@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from ajrd.cli.explain_view import Background, as_text, weighed, why
-from ajrd.cli.jobid import known_job, with_attempt
+from ajrd.cli.jobid import main_part, unknown, with_attempt
 from ajrd.cli.look import Look, looking
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.paint import for_terminal
@@ -35,7 +35,7 @@ def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> 
     """
     job_id, number = which
     with looking(file) as look:
-        job = known_job(look, job_id)
+        job = look.job(main_part(job_id)) or _outside(look, job_id, to_json, file)
         history = look.story(job, events=0)
         site = _background(look, history, file)
     attempts = [a for a in history.attempts if number in (None, a.attempt.idx)]
@@ -46,6 +46,23 @@ def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> 
         click.echo(json.dumps(_json(history, attempts, site), indent=2))
         return
     click.echo("\n".join(for_terminal(as_text(history, attempts, site))))
+
+
+def _outside(look: Look, job_id: str, to_json: bool, file: Path | None) -> NoReturn:
+    """A job that is not in the store: nothing was done, for a reason that Slurm may tell."""
+    from ajrd.cli.outside import explain_from_slurm
+    from ajrd.config import load
+
+    found = (
+        None if look.array_tasks(job_id) else explain_from_slurm(job_id, load(config_path(file)))
+    )
+    if found is None:
+        unknown(look, job_id)
+    if to_json:
+        click.echo(json.dumps({"job": found, "attempts": [], "requests": []}, indent=2))
+    else:
+        click.echo(f"Job {job_id}: {found['state']}, not managed by ajrd: {found['note']}")
+    sys.exit(0)
 
 
 def _background(look: Look, history: JobHistory, file: Path | None) -> Background:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import NoReturn
 
 import click
 
@@ -38,13 +39,15 @@ ARGUMENT = click.argument("job_id", metavar="JOBID", callback=checked, required=
 
 def known_job(look: Look, job_id: str) -> JobRecord:
     """The newest submission with this id; ends the command if ajrd knows none."""
-    job = look.job(main_part(job_id))
-    if job is None:
-        tasks = [task.job_id for task in look.array_tasks(job_id)]
-        hint = f"; it is an array, name one of its tasks: {', '.join(tasks[:5])}" if tasks else ""
-        click.echo(f"ajrd: job {job_id} is not known to ajrd{hint}", err=True)
-        sys.exit(UNKNOWN)
-    return job
+    return look.job(main_part(job_id)) or unknown(look, job_id)
+
+
+def unknown(look: Look, job_id: str) -> NoReturn:
+    """Ends the command, with the tasks of an array that was named as a whole."""
+    tasks = [task.job_id for task in look.array_tasks(job_id)]
+    hint = f"; it is an array, name one of its tasks: {', '.join(tasks[:5])}" if tasks else ""
+    click.echo(f"ajrd: job {job_id} is not known to ajrd{hint}", err=True)
+    sys.exit(UNKNOWN)
 
 
 def main_part(job_id: str) -> str:

@@ -114,9 +114,10 @@ class Requests:
                 return await self._requeue(request, watched, decided)
 
     def _run_of(self, watched: Watched) -> Run | None:
-        """The decision on a job that is being carried out."""
-        runs = (run for run in self._driving.values() if run.job.job_id == watched.record.job_id)
-        return next(runs, None)
+        """The decision on a job that is being carried out; not one on an earlier job of its id."""
+        job = watched.record
+        runs = (run for run in self._driving.values() if run.job.job_id == job.job_id)
+        return next((run for run in runs if run.job.id in (job.id, 0)), None)
 
     async def _pause(self, request: RequestRecord, watched: Watched) -> Answer:
         paused = request.verb is RequestVerb.PAUSE

@@ -146,6 +146,17 @@ def test_explain_in_json_has_the_same_reasons(place: Place) -> None:
     assert told["requests"][0]["state"] == "done"
 
 
+def test_explain_asks_slurm_about_a_job_that_it_does_not_know(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"job_id": "99", "state": "RUNNING", "note": 'the job comment has no "APS" directive'}
+    answers: list[dict[str, str] | None] = [told, told, None]
+    monkeypatch.setattr("ajrd.cli.outside.explain_from_slurm", lambda _job, _config: answers.pop(0))
+    assert "99: RUNNING, not managed by ajrd: the job comment" in place.run("explain", "99").output
+    assert json.loads(place.run("explain", "99", "--json").output)["job"] == told
+    assert place.run("explain", "99").exit_code == 1
+
+
 def test_explain_knows_when_a_site_only_observes(place: Place, tmp_path: Path) -> None:
     watching = Place(tmp_path, mode="observe")
     watching.database = place.database

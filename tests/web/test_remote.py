@@ -102,7 +102,7 @@ async def test_the_same_is_said_on_both_ways(both: Both, argv: tuple[str, ...]) 
 
 
 async def test_a_job_that_is_not_there_is_unknown(both: Both) -> None:
-    _, remote = await both("explain", "99")
+    _, remote = await both("events", "99")
     assert (remote.exit_code, "is not known to ajrd" in remote.stderr) == (1, True)
 
 
