@@ -109,14 +109,16 @@ class Door:
         if place == "/healthz":
             _refuse(self.per_user.take(str(peer)))
             return Identity("", operator=False, way=Way.ANONYMOUS)
-        _refuse(self.failures.wait(str(peer)))
+        proves = peer.uid is None and "Authorization" in request.headers
+        if proves:
+            _refuse(self.failures.wait(str(peer)))
         try:
             identity = await self.keeper.identify(request, peer)
-            self._admit(identity, place, peer)
-        except Problem as problem:
-            if problem.status < 429:
+        except Problem:
+            if proves:
                 self.failures.take(str(peer))
             raise
+        self._admit(identity, place, peer)
         return identity
 
     def _admit(self, identity: Identity, place: str, peer: Peer) -> None:

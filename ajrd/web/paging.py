@@ -17,7 +17,8 @@ from ajrd.store.listing import Listing
 #: Numbers in the first stretch of a page.
 FIRST = 2000
 #: Seconds: no stretch is begun later than ENOUGH; one quicker than QUICK is followed by a longer.
-ENOUGH, QUICK = 0.03, 0.004
+#: What most readers ask for is found in the first one.
+ENOUGH, QUICK = 0.25, 0.05
 #: Rows that one query brings at least where they are chosen here and not by the database.
 _TO_CHOOSE_FROM = 1000
 

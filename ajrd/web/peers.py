@@ -95,7 +95,7 @@ class Doorkeeper:
         return self._somebody(told[0], await self.people.by_name(told[0]), Way.PROXY)
 
     async def _by_munge(self, credential: str, request: web.Request) -> Identity:
-        purpose = f"ajrd {request.method} {request.rel_url}"
+        purpose = f"ajrd {request.method} {request.raw_path}"
         try:
             uid = await self.munge.uid(credential, purpose)
         except MungeRefused as refusal:

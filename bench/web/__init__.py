@@ -1,0 +1,1 @@
+"""What pages, lists and open event streams cost on a long history."""
