@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
+from ajrd.cli.fields import Field, Row
 from ajrd.cli.jobid import ARGUMENT, known_job
-from ajrd.cli.listing import Field, Output, Row, listing
+from ajrd.cli.listing import Output, listing
 from ajrd.cli.look import Look, looking
 from ajrd.cli.storeurl import CONFIG_OPTION
 from ajrd.store.records import JobRecord

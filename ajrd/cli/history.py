@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from ajrd.cli import moments
-from ajrd.cli.listing import Field, Output, Row, listing
+from ajrd.cli.fields import Field, Row
+from ajrd.cli.listing import Output, listing
 from ajrd.cli.look import looking
 from ajrd.cli.storeurl import CONFIG_OPTION
 from ajrd.text import elapsed

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ajrd.cli.listing import Field, Output, Row, listing
+from ajrd.cli.fields import Field, Row
+from ajrd.cli.listing import Output, listing
 from ajrd.cli.look import looking
 from ajrd.cli.status_view import as_json
 from ajrd.cli.storeurl import CONFIG_OPTION

@@ -14,40 +14,14 @@ from typing import Any, TypeVar
 
 import click
 
-from ajrd.cli.paint import painter, room
-from ajrd.cli.table import fitted, padded, taken, width
-from ajrd.text import local_time, printable, short_time
+from ajrd.cli.fields import Field, Row, Shown, cell
+from ajrd.cli.textlist import TextList
 
 F = TypeVar("F", bound=Callable[..., Any])
-Row = Mapping[str, object]
-
 _WANTED = re.compile(r"([a-z_]+)(?::(\.?)(\d{1,4}))?")
 #: What a spreadsheet takes for the beginning of a formula, in ASCII and in full width.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One column that may be asked for; ``elastic`` ones are cut on a narrow terminal."""
-
-    name: str
-    elastic: bool = False
-    header: str = ""
-
-    @property
-    def title(self) -> str:
-        """What stands above it."""
-        return self.header or self.name.upper()
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A field in a list; ``size`` is the width asked for, ``right`` that it ends there."""
-
-    field: Field
-    size: int | None = None
-    right: bool = False
 
 
 @dataclass(slots=True)
@@ -59,8 +33,10 @@ class Output:
     chosen: bool
     header: bool
     form: str
-    _widths: list[int] = field(default_factory=list)
-    _time: Callable[[datetime], str] = local_time
+    _text: TextList = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._text = TextList(self.shown)
 
     def print(self, rows: Iterable[Row]) -> None:
         """Prints all rows."""
@@ -78,8 +54,9 @@ class Output:
     def _lines(self, rows: list[Row], begin: bool) -> Iterable[str]:
         if self.form == "json":
             return [json.dumps(self._object(row)) for row in rows]
-        header = [each.field.title for each in self.shown] if begin and self.header else None
-        return self._csv(rows, begin) if self.form == "csv" else self._text(rows, header)
+        if self.form == "csv":
+            return self._csv(rows, begin)
+        return self._text.lines(rows, header=begin and self.header)
 
     def _object(self, row: Row) -> dict[str, object]:
         names = [each.field.name for each in self.shown] if self.chosen else self._names
@@ -97,40 +74,6 @@ class Output:
         for row in rows:
             writer.writerow([_harmless(row.get(each.field.name)) for each in self.shown])
         return out.getvalue().splitlines()
-
-    def _text(self, rows: list[Row], header: list[str] | None) -> list[str]:
-        cells = self._cells(rows)
-        if not self._widths:
-            self._widths = self._measured([*([header] if header else []), *cells])
-            available = room()
-            if available is not None and taken(self._widths) > available:
-                self._time = short_time
-                cells = self._cells(rows)
-                self._widths = self._measured([*([header] if header else []), *cells])
-        dye = painter()
-        lines = [self._line(header, str)] if header else []
-        return lines + [self._line(row, dye) for row in cells]
-
-    def _cells(self, rows: list[Row]) -> list[list[str]]:
-        return [[_cell(row.get(s.field.name), self._time) for s in self.shown] for row in rows]
-
-    def _measured(self, cells: list[list[str]]) -> list[int]:
-        widths = [
-            each.size if each.size is not None else max((width(row[i]) for row in cells), default=0)
-            for i, each in enumerate(self.shown)
-        ]
-        available = room()
-        if available is None:
-            return widths
-        free = [i for i, s in enumerate(self.shown) if s.field.elastic and s.size is None]
-        return fitted(widths, free, available)
-
-    def _line(self, cells: Sequence[str], dye: Callable[[str], str]) -> str:
-        parts = []
-        for text, each, columns in zip(cells, self.shown, self._widths, strict=True):
-            last = each is self.shown[-1] and each.size is None and room() is None
-            parts.append(text if last else dye(padded(text, columns, right=each.right)))
-        return "  ".join(parts).rstrip()
 
 
 def listing(fields: Sequence[Field], default: str) -> Callable[[F], Any]:
@@ -182,17 +125,6 @@ def _shown(word: str, known: Mapping[str, Field]) -> Shown:
     return Shown(known[asked[1]], int(asked[3]) if asked[3] else None, bool(asked[2]))
 
 
-def _cell(value: object, time: Callable[[datetime], str] = local_time) -> str:
-    match value:
-        case None | "":
-            return "-"
-        case datetime():
-            return time(value)
-        case list() | tuple():
-            return printable(",".join(map(str, value)))
-    return printable(str(value))
-
-
 def _plain(value: object) -> object:
     match value:
         case datetime():
@@ -206,7 +138,7 @@ def _harmless(value: object) -> str:
     """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
     if value is None:
         return ""
-    text = str(_plain(value)) if isinstance(value, datetime) else _cell(value)
+    text = str(_plain(value)) if isinstance(value, datetime) else cell(value)
     text = "" if text == "-" else text
     formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
     return f"'{text}" if formula else text

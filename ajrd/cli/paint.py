@@ -12,7 +12,7 @@ from ajrd.cli.table import width
 _RED, _GREEN, _YELLOW, _DIM = "31", "32", "33", "2"
 #: By the first word of a cell.
 _SHADES = {
-    **dict.fromkeys(("RUNNING", "COMPLETED", "converged", "done", "root"), _GREEN),
+    **dict.fromkeys(("RUNNING", "COMPLETED", "converged", "done"), _GREEN),
     **dict.fromkeys(
         (
             "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE",

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajrd.cli import paint
-from ajrd.cli.listing import Field, Output, listing
+from ajrd.cli.fields import Field
+from ajrd.cli.listing import Output, listing
 from tests.unit.samples import at
 
 FIELDS = (Field("jobid"), Field("name", elastic=True), Field("start"))
-ROWS: list[dict[str, object]] = [
+Rows = list[dict[str, object]]
+ROWS: Rows = [
     {"jobid": "7", "name": "train", "start": at(0)},
     {"jobid": "12345", "name": "", "start": None},
 ]
@@ -37,13 +39,12 @@ nasty = st.one_of(
 )
 
 
-def run(rows: list[dict[str, object]], *argv: str, more: bool = False) -> Result:
+def run(rows: Rows, *argv: str, later: Rows | None = None) -> Result:
     @click.command()
     @listing(FIELDS, "jobid,name,start")
     def show(out: Output) -> None:
         out.print(rows)
-        if more:
-            out.more(rows)
+        out.more(later or [])
 
     return CliRunner().invoke(show, argv, env={"TZ": "UTC"})
 
@@ -81,7 +82,7 @@ def test_what_is_no_format_is_a_usage_error(argv: tuple[str, ...]) -> None:
 
 
 def test_rows_that_come_later_stand_under_the_first_ones() -> None:
-    lines = run(ROWS, "-o", "jobid,name", more=True).output.splitlines()
+    lines = run(ROWS, "-o", "jobid,name", later=ROWS).output.splitlines()
     assert lines == ["JOBID  NAME", "7      train", "12345  -", "7      train", "12345  -"]
 
 
@@ -141,9 +142,27 @@ def test_colours_are_for_terminals_whose_user_wants_them(dyed: Dye) -> None:
     assert dyed(True, {"TERM": "dumb"}) == "FAILED  "
 
 
-def test_a_list_fits_into_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ajrd.cli.listing.room", lambda: 30)
-    rows: list[dict[str, object]] = [{"jobid": "7", "name": "n" * 60, "start": at(0)}]
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is a terminal of 30 columns."""
+    monkeypatch.setattr("ajrd.cli.textlist.room", lambda: 30)
+
+
+def test_a_list_fits_into_a_narrow_terminal(narrow: None) -> None:
+    rows: Rows = [{"jobid": "7", "name": "n" * 60, "start": at(0)}]
     lines = run(rows).output.splitlines()
-    assert [len(line) for line in lines] == [24, 30]
-    assert lines[1] == "7      nnnnnnnnn…  01-01T12:00"
+    assert lines == ["JOBID  NAME        START", "7      nnnnnnnnn…  01-01T12:00"]
+
+
+def test_a_terminal_has_all_of_its_room_for_what_comes_later(narrow: None) -> None:
+    short: Rows = [{"jobid": "7", "name": "n"}]
+    long: Rows = [{"jobid": "7", "name": "n" * 60}]
+    lines = run(short, "-n", "-o", "jobid,name", later=long).output.splitlines()
+    assert lines == ["7  n", f"7  {'n' * 26}…"]
+
+
+def test_nothing_is_cut_where_there_is_no_terminal() -> None:
+    short: Rows = [{"jobid": "7", "name": "n"}]
+    long: Rows = [{"jobid": "12345", "name": "n" * 60}]
+    lines = run(short, "-n", "-o", "name,jobid", later=long).output.splitlines()
+    assert lines == ["n  7", f"{'n' * 60}  12345"]
