@@ -94,7 +94,8 @@ def _wait_for_decision(look: Look, job: JobRecord, until: float) -> None:
 
 
 def _closed(look: Look, job: JobRecord) -> DecisionRecord | None:
-    found = (attempt.decision for attempt in reversed(look.story(job, events=0).attempts))
+    fresh = look.job(job.job_id) or job
+    found = (attempt.decision for attempt in reversed(look.story(fresh, events=0).attempts))
     newest = next((decision for decision in found if decision is not None), None)
     return newest if newest and newest.state is not DecisionState.OPEN else None
 

@@ -14,6 +14,7 @@ from ajrd.policy.eligibility import Site, refusal
 
 #: The branch of a decision that was asked for.
 BRANCH = "operator"
+OBSERVES = "ajrd only observes here (recovery.mode): it does nothing to jobs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def requeue_as_asked(wish: Wish) -> Plan | str:
 
 def _refusal(job: JobInfo, directive: Directive, site: Site) -> str | None:
     if not site.act:
-        return "ajrd only observes here (recovery.mode): it does nothing to jobs"
+        return OBSERVES
     if reason := refusal(job, replace(directive, mode=ResumeMode.REQUEUE), site):
         return reason
     match job.state:

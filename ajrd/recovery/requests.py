@@ -23,6 +23,7 @@ from ajrd.model import (
     RequestVerb,
     Step,
 )
+from ajrd.policy.asked import OBSERVES
 from ajrd.recovery.deciding import Deciding
 from ajrd.recovery.driver import Run
 from ajrd.recovery.jobs import Jobs
@@ -168,6 +169,8 @@ class Requests:
         self, request: RequestRecord, watched: Watched, seen: JobInfo
     ) -> Answer | None:
         """A hold of ajrd's that no decision looks after."""
+        if not self._deciding.settings.site.act:
+            return _refused(request, f"{OBSERVES}; scontrol release {seen.job_id} does")
         if not self._leads.may_act():
             return None
         try:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from ajrd.daemon import FAULT_VARIABLE
+from labcluster.cluster import Lab
+from tests.faults.labs import own_lab
 from tests.faults.moments import around
 from tests.service import Service, until
 from tests.slurm.jobs import HEALTHY, REQUEUE
 
 Make = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Without the jobs of other tests, on which a decision might be written first."""
+    with own_lab(2) as lab:
+        yield lab
+
+
 #: One of them is in every run: the others are like it.
 OF_A_REQUEST = [
     "commit_after:writing a decision",

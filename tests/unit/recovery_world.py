@@ -28,6 +28,7 @@ from ajrd.recovery.settings import Settings
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.memory import MemorySlurm
 from ajrd.store import queries, requests, rows
+from ajrd.store.address import Address
 from ajrd.store.records import (
     AttemptRecord,
     DecisionRecord,
@@ -45,6 +46,8 @@ from tests.unit.test_loop import NoLogs
 #: One attempt of one job.
 Key = tuple[str, int]
 GRACE = 60.0
+#: Seconds for one transaction: a busy machine is no outage, of which there are enough here.
+PATIENCE = 60.0
 
 
 class Clock:
@@ -181,8 +184,7 @@ class World:
     async def make(cls, template: Path, path: Path, judgement: Judgement) -> World:
         """A world whose database is a copy of an empty one."""
         shutil.copy(template, path)
-        url = f"sqlite+aiosqlite:///{path}"
-        store = await FailingStore.open(url)
+        store = await FailingStore.open(Address(f"sqlite:///{path}", timeout=PATIENCE))
         assert isinstance(store, FailingStore)
         return cls(store, judgement)
 

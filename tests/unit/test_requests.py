@@ -257,6 +257,12 @@ async def test_observe_mode_refuses_what_would_touch_a_job(world: World) -> None
     assert "only observes" in (await asked(world, job_id, "requeue")).result
     assert (await asked(world, job_id, "pause")).state is RequestState.DONE
     assert world.slurm.calls == []
+    deadline = world.clock() + timedelta(seconds=900)
+    await world.slurm.requeue_hold(job_id)
+    world.slurm.set(job_id, admin_comment=with_mark("", Mark(0, deadline, "CRASH", 1, "dead")))
+    await world.go_on(2)
+    assert "only observes" in (await asked(world, job_id, "release")).result
+    assert [name for name, _ in world.slurm.calls] == ["requeue_hold"]
 
 
 async def test_a_hold_of_ajrds_is_released_before_its_time(world: World) -> None:
