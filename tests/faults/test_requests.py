@@ -15,15 +15,6 @@ from tests.service import Service, until
 from tests.slurm.jobs import HEALTHY, REQUEUE
 
 Make = Callable[..., Service]
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """Without the jobs of other tests, on which a decision might be written first."""
-    with own_lab(2) as lab:
-        yield lab
-
-
 #: One of them is in every run: the others are like it.
 OF_A_REQUEST = [
     "commit_after:writing a decision",
@@ -32,6 +23,15 @@ OF_A_REQUEST = [
         for moment in ("commit_before:writing a decision", "ran:requeue_hold", "ran:release")
     ),
 ]
+BEFORE, AFTER = around("answering a request")
+OF_A_PAUSE = [pytest.param(BEFORE, marks=pytest.mark.full), AFTER]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Without the jobs of other tests, on which a decision might be written first."""
+    with own_lab(2) as lab:
+        yield lab
 
 
 def killed_by(service: Service, moment: str, verb: str) -> str:
@@ -59,7 +59,7 @@ def test_a_requeue_that_was_asked_for_happens_once(make_service: Make, moment: s
     assert history.attempts[0].decision.used == 1
 
 
-@pytest.mark.parametrize("moment", around("answering a request"))
+@pytest.mark.parametrize("moment", OF_A_PAUSE)
 def test_a_pause_is_answered_and_holds(make_service: Make, moment: str) -> None:
     service = make_service()
     job_id = killed_by(service, moment, "pause")
