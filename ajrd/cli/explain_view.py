@@ -51,14 +51,14 @@ def why(history: JobHistory, attempt: AttemptHistory, site: Background) -> list[
 
 
 def weighed(attempt: AttemptHistory, site: Background) -> tuple[Ripeness, Verdict]:
-    """The evidence as the service weighs it, with what progress has answered taken out."""
+    """The evidence up to the decision as the service weighs it, less what progress has answered."""
     pulses = [
         Pulse(source.path, source.progress_offset, source.progress_at)
         for source in attempt.sources
         if source.progress_offset is not None and source.progress_at is not None
     ]
     ripe = weigh(
-        [record.anomaly for record in attempt.anomalies],
+        [record.anomaly for record in attempt.anomalies if not _later(record, attempt)],
         pulses,
         ended=attempt.attempt.ended_at is not None,
         settle=site.settle,
@@ -67,11 +67,18 @@ def weighed(attempt: AttemptHistory, site: Background) -> tuple[Ripeness, Verdic
     return ripe, classify(ripe.standing)
 
 
+def _later(record: AnomalyRecord, attempt: AttemptHistory) -> bool:
+    """Was it read when everything was decided, as what dying processes print?"""
+    decision = attempt.decision
+    return decision is not None and record.anomaly.detected_at > decision.created_at
+
+
 def _heading(history: JobHistory, site: Background) -> Iterator[str]:
     job = history.job
     yield printable(f"Job {job.job_id} {job.name}  user {job.user}  partition {job.partition}")
     if isinstance(site.directive, Directive):
-        times = f"at most {site.directive.max_requeue_times} times"
+        most = site.directive.max_requeue_times
+        times = "at most once" if most == 1 else f"at most {most} times"
         yield f"  its owner asks for: {site.directive.mode}, {times}"
     if job.note:
         yield printable(f"  {'note' if job.managed else 'not managed'}: {job.note}")
@@ -100,7 +107,9 @@ def _evidence(attempt: AttemptHistory, site: Background) -> Iterator[str]:
     yield "  Evidence, in the order in which it was read"
     ripe, verdict = weighed(attempt, site)
     for record in records[:_LINES]:
-        yield from _line(record, verdict, answered=record.anomaly in ripe.vetoed)
+        answered = ", answered by progress" if record.anomaly in ripe.vetoed else ""
+        later = ", after the decision" if _later(record, attempt) else ""
+        yield from _line(record, verdict, answered or later)
     if len(records) > _LINES:
         yield f"    and {len(records) - _LINES} more"
     if verdict.finding is not None:
@@ -111,13 +120,12 @@ def _order(record: AnomalyRecord) -> tuple[datetime, str, int]:
     return record.anomaly.detected_at, record.anomaly.source, record.anomaly.finding.offset
 
 
-def _line(record: AnomalyRecord, verdict: Verdict, *, answered: bool) -> Iterator[str]:
+def _line(record: AnomalyRecord, verdict: Verdict, remark: str) -> Iterator[str]:
     seen, finding = record.anomaly, record.anomaly.finding
     sign = "*" if finding == verdict.finding else " "
     clock = seen.detected_at.astimezone().strftime("%H:%M:%S")
     what = f"{finding.kind} {finding.cause}{_where(seen)}"
-    veto = ", answered by progress" if answered else ""
-    yield printable(f"  {sign} {clock}  {finding.role:8}  {what}{veto}")
+    yield printable(f"  {sign} {clock}  {finding.role:8}  {what}{remark}")
     yield printable(f"                        {_place(seen)}: {finding.text}")
 
 

@@ -119,6 +119,8 @@ async def decided(store: Store, record: JobRecord, attempt: AttemptRecord) -> No
         did = f"scontrol {action.step} {record.job_id}"
         await store.finish(action, attempt, ActionState.DONE, did, at(13))
     converged = DecisionState.CONVERGED
+    dying = finding(offset=900, line_no=30, role=Role.TEARDOWN, text="srun: error: Killed")
+    await store.record_evidence(attempt, [Anomaly(dying, LOG, at(13))], None, None, at(13))
     await store.close_decision(made, attempt, converged, "successor_started", "", at(20))
     ended = replace(attempt, state="REQUEUED", ended_at=at(14))
     await store.save_attempt(ended, at(14), "attempt_ended")

@@ -101,6 +101,8 @@ def test_explain_tells_what_was_done_and_why(place: Place) -> None:
     for words in (
         "* 12:00:10  root      HARDWARE xid, node n2 xid 79",
         f"{LOG_LINE} Xid 79: GPU has fallen off the bus",
+        "teardown  CRASH segfault, after the decision",
+        "its owner asks for: requeue, at most once",
         "because: the machine failed (rule gpu.xid, line 4)",
         "to requeue it: it broke for a reason that another attempt may not meet",
         "its words: HARDWARE xid: requeue 1 of 1",
