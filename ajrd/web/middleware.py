@@ -162,8 +162,8 @@ async def compact(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not isinstance(answer, web.Response) or not isinstance(answer.body, bytes):
         return answer
     answer.headers["Vary"] = "Accept-Encoding"
-    if request.method in ("GET", "HEAD") and answer.status == 200:
-        answer.headers.setdefault("Cache-Control", "private, no-cache")
+    kept = answer.headers.setdefault("Cache-Control", "private, no-cache") != "no-store"
+    if kept and request.method in ("GET", "HEAD") and answer.status == 200:
         answer.etag = mark = answer.etag or ETag(_digest(answer.body), is_weak=True)
         if any(tag.value in ("*", mark.value) for tag in request.if_none_match or ()):
             return _unchanged(answer)
