@@ -35,6 +35,10 @@ class StoreUnavailable(AjrdError):
     """
 
 
+class RequestRefused(AjrdError):
+    """Whoever asks for something to be done to a job may not, or the leader will not do it."""
+
+
 class LokiUnavailable(AjrdError):
     """Loki did not answer, or not with what was asked for: what it holds is *unknown*.
 

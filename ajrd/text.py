@@ -24,6 +24,11 @@ def local_time(when: datetime | None) -> str:
     return when.astimezone().strftime("%Y-%m-%dT%H:%M:%S") if when else "-"
 
 
+def short_time(when: datetime | None) -> str:
+    """A time in the reader's own zone where there is little room: no year, no seconds."""
+    return when.astimezone().strftime("%m-%dT%H:%M") if when else "-"
+
+
 def elapsed(seconds: float) -> str:
     """A duration as squeue prints it: ``[days-]hours:minutes:seconds``."""
     whole = int(max(seconds, 0))

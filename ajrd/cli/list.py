@@ -7,56 +7,73 @@ from pathlib import Path
 
 import click
 
+from ajrd.cli.fields import Field, Row
+from ajrd.cli.listing import Output, listing
+from ajrd.cli.look import looking
 from ajrd.cli.status_view import as_json
-from ajrd.cli.storeurl import CONFIG_OPTION, store_address
-from ajrd.cli.table import columns
-from ajrd.store.history import JobHistory, read_history
-from ajrd.store.read import Reader
-from ajrd.text import local_time
+from ajrd.cli.storeurl import CONFIG_OPTION
+from ajrd.store.history import JobHistory
 
-_HEADER = ("JOBID", "NAME", "USER", "PARTITION", "STATE", "ATTEMPTS", "LAST", "SUBMITTED", "NOTE")
+FIELDS = (
+    Field("jobid"),
+    Field("name", elastic=True),
+    Field("user", elastic=True),
+    Field("partition", elastic=True),
+    Field("state"),
+    Field("attempts"),
+    Field("last", elastic=True),
+    Field("submitted"),
+    Field("note", elastic=True),
+    Field("managed"),
+    Field("paused"),
+    Field("restarts"),
+    Field("reason", elastic=True),
+    Field("cluster"),
+)
 
 
 @click.command("list")
 @click.option("-u", "--user", help="Only jobs of this user.")
 @click.option("-p", "--partition", help="Only jobs of this partition.")
-@click.option("-n", "--noheader", is_flag=True, help="No header line.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=100, show_default=True)
-@click.option("--json", "to_json", is_flag=True, help="Print one JSON array.")
+@listing(FIELDS, "jobid,name,user,partition,state,attempts,last,submitted,note")
 @CONFIG_OPTION
 def list_jobs(
     user: str | None,
     partition: str | None,
-    noheader: bool,
     limit: int,
-    to_json: bool,
+    out: Output,
     file: Path | None,
 ) -> None:
-    """List the jobs that ajrd knows, newest first."""
-    reader = Reader(store_address(file))
-    try:
-        found = reader.recent_jobs(limit, user, partition)
-        histories = [read_history(reader, job, events=0) for job in found]
-    finally:
-        reader.close()
-    if to_json:
+    """List the jobs that ajrd knows, newest first.
+
+    With --json and without -o all that is known of each is printed, as by ajrd status.
+    """
+    with looking(file) as look:
+        found = look.recent_jobs(limit, user, partition)
+        histories = [look.story(job, events=0) for job in found]
+    if out.form == "json" and not out.chosen:
         click.echo(json.dumps([as_json(history) for history in histories], indent=2))
-        return
-    lines = columns(_HEADER, map(_row, histories))
-    click.echo("\n".join(lines[1:] if noheader else lines))
+    else:
+        out.print(map(_row, histories))
 
 
-def _row(history: JobHistory) -> tuple[object, ...]:
+def _row(history: JobHistory) -> Row:
     job, attempts = history.job, history.attempts
     decision = attempts[-1].decision if attempts else None
-    return (
-        job.job_id,
-        job.name,
-        job.user,
-        job.partition,
-        "gone" if job.closed else job.state,
-        len(attempts),
-        f"{decision.verb} {decision.state}" if decision else "-",
-        local_time(job.first_submit_time),
-        job.note if len(job.note) <= 60 else job.note[:59] + "…",
-    )
+    return {
+        "jobid": job.job_id,
+        "name": job.name,
+        "user": job.user,
+        "partition": job.partition,
+        "state": "gone" if job.closed else job.state,
+        "attempts": len(attempts),
+        "last": f"{decision.verb} {decision.state}" if decision else None,
+        "submitted": job.first_submit_time,
+        "note": "; ".join(filter(None, ("paused" if job.paused else "", job.note))),
+        "managed": "yes" if job.managed else "no",
+        "paused": "yes" if job.paused else "no",
+        "restarts": job.restarts,
+        "reason": job.reason,
+        "cluster": job.cluster,
+    }

@@ -8,22 +8,37 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from ajrd import __version__
-from ajrd.errors import AjrdError, ConfigError
+from ajrd.errors import AjrdError, ConfigError, RequestRefused
 
-#: Exit codes besides 0: what was asked for is not known; bad usage; service or store away.
-UNKNOWN, USAGE, UNREACHABLE = 1, 2, 3
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+#: Exit codes besides 0: what was asked for is not known; bad usage; service or store away; the
+#: leader has refused a request.
+UNKNOWN, USAGE, UNREACHABLE, REFUSED = 1, 2, 3, 4
 
 _COMMANDS = {
+    "abandon": ("ajrd.cli.ask", "abandon", "Give up what was decided on a job."),
+    "completion": ("ajrd.cli.completion", "completion", "Print the completion of a shell."),
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
     "db": ("ajrd.cli.db", "db", "Look after the database: check, upgrade, prune."),
     "efficiency": ("ajrd.cli.efficiency", "efficiency", "What time and GPU-hours were spent on."),
+    "events": ("ajrd.cli.events", "events", "Show the audit trail."),
+    "explain": ("ajrd.cli.explain", "explain", "Explain why ajrd acted on a job, or did not."),
+    "history": ("ajrd.cli.history", "history", "List attempts: what broke, what was decided."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
     "loki": ("ajrd.cli.loki", "loki", "Look at the Loki that logs are shipped to."),
+    "man": ("ajrd.cli.man", "man", "Write the manual pages."),
+    "nodes": ("ajrd.cli.nodes", "nodes", "List the nodes that broken attempts point at."),
+    "pause": ("ajrd.cli.ask", "pause", "Do nothing to a job until it is resumed."),
+    "release": ("ajrd.cli.ask", "release", "Release a job that ajrd holds."),
+    "requeue": ("ajrd.cli.ask", "requeue", "Requeue a job now, whatever its logs say."),
+    "resume": ("ajrd.cli.ask", "resume", "Look after a paused job again."),
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
     "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),
@@ -43,6 +58,15 @@ class _Lazy(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names without their modules: who presses the tabulator does not want to wait."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        names = (name for name in sorted(_COMMANDS) if name.startswith(incomplete))
+        return [CompletionItem(name, help=_COMMANDS[name][2]) for name in names]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][2]) for name in sorted(_COMMANDS)])
@@ -61,6 +85,9 @@ def main() -> NoReturn:
     except ConfigError as error:
         click.echo(f"ajrd: {error}", err=True)
         sys.exit(USAGE)
+    except RequestRefused as error:
+        click.echo(f"ajrd: {error}", err=True)
+        sys.exit(REFUSED)
     except AjrdError as error:
         click.echo(f"ajrd: {error}", err=True)
         sys.exit(UNREACHABLE)

@@ -29,5 +29,9 @@ async def _explain(job_id: str, config: Config) -> dict[str, str] | None:
     if seen is None:
         return None
     directive = parse_directive(seen.comment, limits_of(config))
-    note = str(directive) if isinstance(directive, NotManaged) else "not seen by the service yet"
+    note = (
+        str(directive)
+        if isinstance(directive, NotManaged)
+        else "not seen by the service yet, or somebody else's"
+    )
     return {"job_id": job_id, "state": seen.state.value, "managed": "no", "note": note}

@@ -6,34 +6,37 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
 import click
 
+from ajrd.cli.jobid import ARGUMENT, main_part
+from ajrd.cli.look import looking
 from ajrd.cli.main import UNKNOWN, UNREACHABLE
+from ajrd.cli.paint import for_terminal, painter, room
 from ajrd.cli.service_view import look, service_json, service_text
 from ajrd.cli.status_view import as_json, as_text
 from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_address
-from ajrd.store.history import read_history
-from ajrd.store.read import Reader
-
-_JOB_ID = re.compile(r"\d{1,19}([_+]\d{1,19})?")
-
-
-def _job_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not _JOB_ID.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is no job id: 123, 123_4 (array task) or 123+1 (het)")
-    return value
+from ajrd.store.history import JobHistory
 
 
 @click.command()
-@click.argument("job_id", metavar="JOBID", callback=_job_id, required=False)
+@ARGUMENT
 @click.option("--service", is_flag=True, help="Show who leads, and the state of the database.")
 @click.option("--json", "to_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(0.1, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show it again every so often, 2 s if not said, until the job is over.",
+)
 @CONFIG_OPTION
-def status(job_id: str | None, service: bool, to_json: bool, file: Path | None) -> None:
+def status(
+    job_id: str | None, service: bool, to_json: bool, watch: float | None, file: Path | None
+) -> None:
     """Show a job: its attempts, anomalies, decisions and their outcomes.
 
     Exit status: 0 found, 1 unknown job, 2 usage, 3 store or Slurm unreachable. With --service: 0 if
@@ -41,8 +44,14 @@ def status(job_id: str | None, service: bool, to_json: bool, file: Path | None) 
     """
     if service == (job_id is not None):
         raise click.UsageError("give a job id, or --service")
+    if watch is not None and (service or to_json):
+        raise click.UsageError("--watch goes with a job id, and not with --json")
     if job_id is None:
         _service(to_json, file)
+    elif watch is not None:
+        from ajrd.cli.watch import watch_job
+
+        watch_job(lambda: _histories(job_id, file)[0], watch, job_id)
     else:
         _job(job_id, to_json, file)
 
@@ -55,21 +64,31 @@ def _service(to_json: bool, file: Path | None) -> None:
 
 
 def _job(job_id: str, to_json: bool, file: Path | None) -> None:
-    reader = Reader(store_address(file))
-    try:
-        job = reader.job(job_id.partition("+")[0])  # a het job goes by its first component
-        tasks = [] if job else reader.array_tasks(job_id)
-        histories = [read_history(reader, each) for each in ([job] if job else tasks)]
-    finally:
-        reader.close()
+    histories, one = _histories(job_id, file)
     if not histories:
         _outside(job_id, to_json, config_path(file))
         return
     if to_json:
         views = [as_json(history) for history in histories]
-        click.echo(json.dumps(views[0] if job else {"array": job_id, "tasks": views}, indent=2))
+        click.echo(json.dumps(views[0] if one else {"array": job_id, "tasks": views}, indent=2))
     else:
-        click.echo("\n\n".join("\n".join(as_text(history)) for history in histories))
+        click.echo("\n".join(shown(histories)))
+
+
+def _histories(job_id: str, file: Path | None) -> tuple[list[JobHistory], bool]:
+    """The job, or the known tasks of an array; and whether it is the job itself."""
+    with looking(file) as look:
+        job = look.job(main_part(job_id))
+        tasks = [] if job else look.array_tasks(job_id)
+        found = [job] if job else tasks
+        return [look.story(each) for each in found], job is not None
+
+
+def shown(histories: list[JobHistory]) -> list[str]:
+    """The lines about some jobs, as the terminal has room and colours."""
+    columns, dye = room(), painter()
+    texts = [as_text(history, room=columns, paint=dye) for history in histories]
+    return list(for_terminal("\n\n".join("\n".join(text) for text in texts).split("\n")))
 
 
 def _outside(job_id: str, to_json: bool, file: Path) -> None:

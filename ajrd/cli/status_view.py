@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -11,14 +11,24 @@ from typing import Any
 from ajrd.cli.table import columns
 from ajrd.store.history import AttemptHistory, JobHistory
 from ajrd.store.records import ActionRecord, AnomalyRecord, DecisionRecord
-from ajrd.text import elapsed, local_time, printable
+from ajrd.text import elapsed, local_time, printable, short_time
 
 _HEADER = ("ATTEMPT", "STATE", "NODES", "START", "ELAPSED", "ANOMALY", "DECISION", "OUTCOME")
 
 
-def as_text(history: JobHistory) -> list[str]:
-    """The lines that ``ajrd status`` prints."""
-    lines = [*_heading(history), "", *columns(_HEADER, map(_row, history.attempts))]
+_ELASTIC = ("NODES", "ANOMALY", "OUTCOME")
+#: Columns of a terminal from which on times and outcomes are shown in full.
+_WIDE = 110
+
+
+def as_text(
+    history: JobHistory, *, room: int | None = None, paint: Callable[[str], str] = str
+) -> list[str]:
+    """The lines that ``ajrd status`` prints; with ``room`` the table is cut to so many columns."""
+    narrow = room is not None and room < _WIDE
+    rows = (_row(attempt, narrow=narrow) for attempt in history.attempts)
+    table = columns(_HEADER, rows, room=room, elastic=_ELASTIC, paint=paint)
+    lines = [*_heading(history), "", *table]
     for attempt in history.attempts:
         lines += _details(attempt)
     return lines
@@ -30,24 +40,26 @@ def _heading(history: JobHistory) -> Iterator[str]:
     state = "gone from Slurm" if job.closed else f"{job.state} ({job.reason})"
     yield printable(f"  {state}, submitted {local_time(job.first_submit_time)}")
     yield printable(f"  {'managed' if job.managed else 'not managed'}{_colon(job.note)}")
+    if job.paused:
+        yield f"  paused: nothing is done to it until it is resumed (ajrd resume {job.job_id})"
 
 
 def _colon(note: str) -> str:
     return f": {note}" if note else ""
 
 
-def _row(history: AttemptHistory) -> tuple[object, ...]:
+def _row(history: AttemptHistory, *, narrow: bool) -> tuple[object, ...]:
     attempt, found, decision = history.attempt, history.deciding(), history.decision
     end = attempt.ended_at
     return (
         attempt.idx,
         attempt.state,
         attempt.nodes or "-",
-        local_time(attempt.started_at),
+        short_time(attempt.started_at) if narrow else local_time(attempt.started_at),
         elapsed((end - attempt.started_at).total_seconds()) if end else "running",
         _anomaly_title(found) if found else "-",
         decision.verb if decision else "-",
-        _outcome(decision) if decision else "-",
+        _outcome(decision, narrow=narrow) if decision else "-",
     )
 
 
@@ -57,8 +69,10 @@ def _anomaly_title(record: AnomalyRecord) -> str:
     return f"{finding.kind} {finding.cause}" + (f" rank {rank}" if rank else "")
 
 
-def _outcome(decision: DecisionRecord) -> str:
-    return f"{decision.state}: {decision.outcome}" if decision.outcome else str(decision.state)
+def _outcome(decision: DecisionRecord, *, narrow: bool = False) -> str:
+    if narrow or not decision.outcome:
+        return decision.outcome or str(decision.state)
+    return f"{decision.state}: {decision.outcome}"
 
 
 def _details(history: AttemptHistory) -> Iterator[str]:
@@ -72,6 +86,7 @@ def _details(history: AttemptHistory) -> Iterator[str]:
         yield printable(f"  decision  {decision.verb}: {decision.reason}{without}")
         if decision.detail:
             yield printable(f"            {decision.detail}")
+        yield printable(f"  outcome   {_outcome(decision)}")
     if found:
         yield from _evidence(found, len(history.anomalies))
     for action in decision.actions if decision else ():
@@ -103,36 +118,39 @@ def _action(action: ActionRecord) -> str:
 def as_json(history: JobHistory) -> dict[str, Any]:
     """The object that ``ajrd status --json`` prints; times in ISO 8601, UTC."""
     return {
-        "job": _plain(asdict(history.job)),
+        "job": plain(history.job),
         "attempts": [_attempt_json(attempt) for attempt in history.attempts],
-        "events": [_plain(asdict(event)) for event in history.events],
+        "events": [plain(event) for event in history.events],
     }
 
 
 def _attempt_json(history: AttemptHistory) -> dict[str, Any]:
     decision = history.decision
     return {
-        **_plain(asdict(history.attempt)),
+        **plain(history.attempt),
         "anomalies": [_anomaly_json(record) for record in history.anomalies],
-        "decision": _plain(asdict(decision)) if decision else None,
-        "logs": [_plain(asdict(source)) for source in history.sources],
+        "decision": plain(decision) if decision else None,
+        "logs": [plain(source) for source in history.sources],
     }
 
 
 def _anomaly_json(record: AnomalyRecord) -> dict[str, Any]:
     seen = record.anomaly
     place = {"id": record.id, "source": seen.source, "detected_at": seen.detected_at}
-    return {key: _plain(value) for key, value in (place | asdict(seen.finding)).items()}
+    return {key: plain(value) for key, value in (place | asdict(seen.finding)).items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of the store as JSON has it: times in ISO 8601, UTC."""
     match value:
         case datetime():
             return value.isoformat()
         case Enum():
             return value.value
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return plain(asdict(value))
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
     return value

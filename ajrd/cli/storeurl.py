@@ -36,6 +36,14 @@ def config_path(given: Path | None) -> Path:
     return given or Path(os.environ.get(_VARIABLE) or _DEFAULT)
 
 
+def web_socket(given: Path | None) -> Path | None:
+    """Where the service listens for users of this host, as far as the file tells."""
+    with suppress(ConfigError, *_UNCLEAR):
+        found = yaml.load(config_path(given).read_bytes(), _Loader)["web"]["socket"]  # noqa: S506
+        return Path(_text(found))
+    return None
+
+
 def store_address(given: Path | None) -> Address:
     """The section ``database`` of a configuration; raises ConfigError."""
     path = config_path(given)

@@ -15,7 +15,8 @@ from datetime import timedelta
 import structlog
 
 from ajrd.errors import StoreUnavailable
-from ajrd.model import DecisionState, Verb, Verdict
+from ajrd.model import DecisionState, JobInfo, RequestState, Verb, Verdict
+from ajrd.policy.asked import Wish, requeue_as_asked
 from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
 from ajrd.policy.evidence import Ripeness
@@ -29,7 +30,15 @@ from ajrd.recovery.settings import Clock, Detection, Settings
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.admin_comment import read_mark
 from ajrd.slurm.base import Slurm
-from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
+from ajrd.store.records import (
+    AnomalyRecord,
+    Answer,
+    AttemptRecord,
+    DecisionRecord,
+    JobRecord,
+    RequestRecord,
+    Suspicion,
+)
 from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.recovery")
@@ -85,10 +94,7 @@ class Deciding:
         past = tracking.past(attempts, failures, self._clock())
         plan = await self._plan(job, attempt, verdict, used, past)
         record = self._decision(plan, attempt, verdict, chapter.anomalies)
-        steps = STEPS[plan.verb] if record.state is DecisionState.OPEN else ()
-        await self._store.write_decision(record, job, attempt, steps)
-        chapter.decided = True
-        self._say(job, attempt, record, degraded=False)
+        await self._write(watched, chapter, record, _suspicions(verdict, plan))
 
     async def _decide_in_memory(self, watched: Watched, chapter: Chapter, verdict: Verdict) -> None:
         """Without the store, Slurm's restart counter is the budget: it can only be stricter."""
@@ -99,9 +105,52 @@ class Deciding:
         if plan.verb is Verb.LEAVE or (plan.verb is Verb.STOP and chapter.ended):
             raise StoreUnavailable("nothing is to be done that could not wait")
         record = self._decision(plan, attempt, verdict, [])
-        chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb])
+        suspects = _suspicions(verdict, plan)
+        chapter.notebook = Notebook.begun(record, job.job_id, STEPS[plan.verb], suspects)
         chapter.decided = True
         self._say(job, attempt, record, degraded=True)
+
+    async def _write(
+        self,
+        watched: Watched,
+        chapter: Chapter,
+        record: DecisionRecord,
+        suspects: Sequence[Suspicion] = (),
+        answer: Answer | None = None,
+    ) -> None:
+        job, attempt = watched.record, chapter.attempt
+        steps = STEPS[record.verb] if record.state is DecisionState.OPEN else ()
+        await self._store.write_decision(record, job, attempt, steps, suspects, answer)
+        chapter.decided = True
+        self._say(job, attempt, record, degraded=False)
+
+    async def requeue_as_asked(
+        self, watched: Watched, chapter: Chapter, fresh: JobInfo, request: RequestRecord
+    ) -> str | None:
+        """Writes down a requeue that somebody asks for, together with the answer to the request.
+
+        A sentence instead if it must not be. ``fresh`` is the job with the attempt of the chapter,
+        which is stored and has no decision.
+        """
+        job, attempt = watched.record, chapter.attempt
+        begun = await self._store.requeues_begun(job.id) + job.restarts_before
+        wish = Wish(
+            by=request.by,
+            why=request.reason,
+            job=fresh,
+            directive=parse_directive(fresh.comment, self.settings.limits),
+            used=_used(begun, fresh, attempt),
+            ceiling=self.settings.limits.ceiling,
+            site=self.settings.site,
+            taken_over_by=self._jobs.dependents.let_go(fresh),
+        )
+        plan = requeue_as_asked(wish)
+        if isinstance(plan, str):
+            return plan
+        answer = Answer(request, RequestState.DONE, plan.reason)
+        record = self._decision(plan, attempt)
+        await self._write(watched, chapter, record, answer=answer)
+        return None
 
     def _say(
         self, job: JobRecord, attempt: AttemptRecord, record: DecisionRecord, *, degraded: bool
@@ -134,12 +183,11 @@ class Deciding:
         directive = parse_directive(fresh.comment, self.settings.limits)
         if isinstance(directive, NotManaged):
             return Plan(Verb.LEAVE, "not_managed", f"{what}, left alone: {directive}")
-        mark = read_mark(fresh.admin_comment)
         case = Case(
             fresh,
             directive,
             verdict,
-            used=max(used, mark.used_before(attempt.idx) if mark else 0),
+            used=_used(used, fresh, attempt),
             site=self.settings.site,
             attempts=past,
             no_progress_limit=self.settings.no_progress_limit,
@@ -149,8 +197,13 @@ class Deciding:
         return decide(case)
 
     def _decision(
-        self, plan: Plan, attempt: AttemptRecord, verdict: Verdict, evidence: list[AnomalyRecord]
+        self,
+        plan: Plan,
+        attempt: AttemptRecord,
+        verdict: Verdict | None = None,
+        evidence: Sequence[AnomalyRecord] = (),
     ) -> DecisionRecord:
+        """The decision as it is written; one without a verdict was asked for."""
         now = self._clock()
         act, leave = self.settings.site.act, plan.verb is Verb.LEAVE
         executed = act and not leave
@@ -159,7 +212,7 @@ class Deciding:
         return DecisionRecord(
             id=0,
             attempt=attempt.id,
-            anomaly=_row_of(verdict, evidence),
+            anomaly=_row_of(verdict, evidence) if verdict else None,
             verb=plan.verb,
             branch=plan.branch,
             reason=plan.reason,
@@ -172,9 +225,22 @@ class Deciding:
             closed_at=None if executed else now,
             used=plan.used,
             start_delay=plan.start_delay,
-            cause=verdict.cause or "",
+            cause=(verdict.cause if verdict else None) or "",
         )
 
 
-def _row_of(verdict: Verdict, records: list[AnomalyRecord]) -> int | None:
+def _used(begun: int, fresh: JobInfo, attempt: AttemptRecord) -> int:
+    """Requeues before an attempt, by the store or by AdminComment: a store may have lost some."""
+    mark = read_mark(fresh.admin_comment)
+    return max(begun, mark.used_before(attempt.idx) if mark else 0)
+
+
+def _suspicions(verdict: Verdict, plan: Plan) -> tuple[Suspicion, ...]:
+    """The nodes that are to blame, and whether the successor is kept away from each."""
+    nodes = dict.fromkeys((*verdict.nodes, *plan.exclude_nodes))
+    kind, cause = verdict.kind or "", verdict.cause or ""
+    return tuple(Suspicion(node, kind, cause, node in plan.exclude_nodes) for node in nodes)
+
+
+def _row_of(verdict: Verdict, records: Sequence[AnomalyRecord]) -> int | None:
     return next((r.id for r in records if r.anomaly.finding == verdict.finding), None)

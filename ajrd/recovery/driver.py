@@ -78,7 +78,8 @@ FRESH = 0.5
 class Run:
     """One decision being carried out. ``last`` is how it was last seen or changed.
 
-    ``away_since``: the first of the failures of the store in a row.
+    ``away_since``: the first of the failures of the store in a row. ``abandon`` says who wants the
+    decision to end; ``hurry``: that its hold end now, whatever its successor was to wait for.
     """
 
     job: JobRecord
@@ -86,6 +87,8 @@ class Run:
     book: Book
     last: DecisionRecord | None = None
     away_since: datetime | None = None
+    abandon: str = ""
+    hurry: bool = False
 
     @property
     def notebook(self) -> Notebook | None:
@@ -172,7 +175,7 @@ class Driver:
         situation = await self._look(decision, run)
         move = next_move(situation)
         if isinstance(move, End):
-            await self._close(decision, run, move, _detail(move, situation.job))
+            await self._end(decision, run, move, situation)
         elif isinstance(move, Do):
             return await self._do(move, decision, run, situation)
         return move
@@ -191,10 +194,11 @@ class Driver:
             begun=frozenset(a.step for a in decision.actions if _begun(a)),
             now=now,
             hold_deadline=decision.hold_deadline,
-            start_delay=decision.start_delay,
+            start_delay=0.0 if run.hurry else decision.start_delay,
             updated_at=_finished_at(decision, Step.UPDATE),
             contest=self._contest(decision, seen) if run.notebook else None,
             next_job=following,
+            abandoning=bool(run.abandon),
         )
 
     def _contest(self, decision: DecisionRecord, seen: JobInfo | None) -> Contest:
@@ -299,6 +303,17 @@ class Driver:
         self, action: ActionRecord, run: Run, state: ActionState, result: str
     ) -> None:
         await run.book.finish(action, run.attempt, state, result, self._clock())
+
+    async def _end(
+        self, decision: DecisionRecord, run: Run, end: End, situation: Situation
+    ) -> None:
+        """Closes a decision; one that ends before its hold takes the word of it back."""
+        if end.outcome is not Outcome.ABANDONED_BY_REQUEST:
+            await self._close(decision, run, end, _detail(end, situation.job))
+            return
+        if Step.ANNOUNCE in situation.begun and not situation.requeue_begun:
+            await self._unmark(decision, run)
+        await self._close(decision, run, end, run.abandon)
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()

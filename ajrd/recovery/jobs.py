@@ -230,6 +230,7 @@ class Jobs:
             return
         own = {"id": known.id, "first_submit_time": known.first_submit_time}
         own |= {"restarts_before": known.restarts_before, "name": known.name}
+        own |= {"paused": known.paused}
         if not watched.chapters:
             await self._recall(watched, known)
         watched.record, watched.stored = replace(record, **own), known  # type: ignore[arg-type]
@@ -279,8 +280,10 @@ class Jobs:
             chapter.unsaved.pop(0)
         await self._save_evidence(chapter)
         if chapter.notebook is not None and chapter.notebook.closed:
-            note = chapter.notebook.record
-            await self._store.import_decision(note, watched.record, chapter.attempt)
+            note = chapter.notebook
+            await self._store.import_decision(
+                note.record, watched.record, chapter.attempt, note.suspects
+            )
             chapter.notebook = None
 
     async def _number(self, watched: Watched, chapter: Chapter) -> None:

@@ -22,6 +22,7 @@ from ajrd.recovery.driver import Driver, Run
 from ajrd.recovery.jobs import Jobs
 from ajrd.recovery.leadership import Leads
 from ajrd.recovery.notebook import Notebook
+from ajrd.recovery.requests import Requests
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.base import Slurm
@@ -62,8 +63,11 @@ class Recovery:
         self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock)
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
-        self._driving: set[int] = set()
+        self._driving: dict[int, Run] = {}
         self._resumed = False
+        self._requests = Requests(
+            slurm, store, self._jobs, self._deciding, leads, clock, self._driving
+        )
 
     def configure(self, settings: Settings) -> None:
         """Takes over new settings; decisions already made stay as they are."""
@@ -113,6 +117,17 @@ class Recovery:
         await self._guarded(self._look(), "look")
         if self._settings.site.act:
             await self._guarded(self._release_orphans(), "release")
+        if self._resumed:
+            await self._guarded(self._answer_requests(), "requests")
+
+    async def _answer_requests(self) -> None:
+        """Does what people ask for. A decision whose commit got no answer may be in the store."""
+        try:
+            for watched, chapter in await self._requests.look():
+                await self._begin(watched, chapter)
+        except StoreUnavailable:
+            self._resumed = False
+            raise
 
     async def consider(self) -> None:
         """Decides where the evidence is ripe."""
@@ -204,7 +219,7 @@ class Recovery:
                 chapter.draining = True
                 self._spawn(self._end(watched, chapter), f"end-{chapter.attempt.id}")
             return
-        if chapter.settled:
+        if chapter.settled or watched.record.paused:
             return
         ripe = self._weigh(chapter)
         if ripe.due is None or self._clock() < ripe.due:
@@ -260,11 +275,10 @@ class Recovery:
     ) -> None:
         if attempt.id in self._driving:
             return
-        self._driving.add(attempt.id)
         watched = self._jobs.watched.get(job.job_id)
         if watched is not None:
             watched.driving = True
-        run = self._driver.begin(job, attempt, notebook)
+        run = self._driving[attempt.id] = self._driver.begin(job, attempt, notebook)
         self._spawn(self._drive_to_end(run, watched), f"drive-{attempt.id}")
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -276,7 +290,7 @@ class Recovery:
 
     def _driven(self, run: Run, watched: Watched | None) -> None:
         """A decision is over; one that was ended in memory waits there to be written."""
-        self._driving.discard(run.attempt.id)
+        self._driving.pop(run.attempt.id, None)
         self._wake.set()
         if watched is None:
             return
@@ -296,10 +310,12 @@ class Recovery:
         for watched in [*self._jobs.watched.values()]:
             for chapter in watched.chapters:
                 if chapter.notebook is not None and chapter.attempt.id > 0:
-                    note = chapter.notebook.record
-                    log.warning("note_left", job=watched.record.job_id, reason=note.reason)
+                    note, job = chapter.notebook, watched.record
+                    log.warning("note_left", job=job.job_id, reason=note.record.reason)
                     with suppress(StoreUnavailable):
-                        await self._store.import_decision(note, watched.record, chapter.attempt)
+                        await self._store.import_decision(
+                            note.record, job, chapter.attempt, note.suspects
+                        )
 
     async def _drain_before_release(self, attempt: AttemptRecord) -> None:
         """The successor truncates the batch log: what stands there must be read before."""

@@ -8,7 +8,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ajrd.model import ActionState, DecisionState, Step
-from ajrd.store.records import RESULT_SEEN, ActionRecord, AttemptRecord, DecisionRecord
+from ajrd.store.records import (
+    RESULT_SEEN,
+    ActionRecord,
+    AttemptRecord,
+    DecisionRecord,
+    Suspicion,
+)
 
 
 class Book(Protocol):
@@ -43,16 +49,26 @@ class Book(Protocol):
 
 
 class Notebook:
-    """One decision in memory, to be written into the store when that is back."""
+    """One decision in memory, to be written into the store when that is back.
 
-    def __init__(self, decision: DecisionRecord) -> None:
+    ``suspects`` are the nodes that it implicates, as far as the store does not know them.
+    """
+
+    def __init__(self, decision: DecisionRecord, suspects: Sequence[Suspicion] = ()) -> None:
         self.record = replace(decision, degraded=True)
+        self.suspects = suspects
 
     @classmethod
-    def begun(cls, decision: DecisionRecord, target: str, steps: Sequence[Step]) -> Notebook:
+    def begun(
+        cls,
+        decision: DecisionRecord,
+        target: str,
+        steps: Sequence[Step],
+        suspects: Sequence[Suspicion] = (),
+    ) -> Notebook:
         """A decision that the store has never seen."""
         actions = tuple(_intended(decision, step, target) for step in steps)
-        return cls(replace(decision, actions=actions))
+        return cls(replace(decision, actions=actions), suspects)
 
     @classmethod
     def continuing(cls, decision: DecisionRecord) -> Notebook:

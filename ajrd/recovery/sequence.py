@@ -24,9 +24,11 @@ the decision is on:
               next job started     CONVERGED
 
 A hold of the user's or an administrator's, or a cancellation by them, ends a decision as
-ABANDONED: they know better. A hold that has passed its deadline is released after one try of its
-update. A successor that is put off stays held meanwhile: one with a StartTime in the future is
-taken up by the scheduler up to a minute late (seen on 22.05 and 25.11).
+ABANDONED: they know better. So does the request to abandon it, as soon as nothing is left held: a
+requeue that may have begun goes on until its successor is released. A hold that has passed its
+deadline is released after one try of its update. A successor that is put off stays held meanwhile:
+one with a StartTime in the future is taken up by the scheduler up to a minute late (seen on 22.05
+and 25.11).
 
 While the database is away nobody can claim anything, and a second head node may see the same job.
 Then the announcement is a must, and it is a contest: who is about to kill has written his name into
@@ -45,7 +47,7 @@ new submit time, so the successor may start one second later and no sooner.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -68,6 +70,7 @@ class Outcome(StrEnum):
     JOB_UNKNOWN = "job_unknown"
     REFUSED_BY_SLURM = "refused_by_slurm"
     TAKEN_OVER = "taken_over"
+    ABANDONED_BY_REQUEST = "abandoned_by_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ class Situation:
     ``settled`` are the steps that need no further try (done, skipped, or failed without harm);
     ``begun`` those whose command may have run. ``job`` None: Slurm knows no such job.
     ``start_delay`` (s) puts the successor's start off; ``updated_at`` is when the update was over.
-    ``next_job`` is the next of a singleton chain, None if there is none.
+    ``next_job`` is the next of a singleton chain, None if there is none. ``abandoning``: somebody
+    has asked that the decision end.
     """
 
     verb: Verb
@@ -126,6 +130,7 @@ class Situation:
     updated_at: datetime | None = None
     contest: Contest | None = None
     next_job: JobInfo | None = None
+    abandoning: bool = False
 
     @property
     def requeue_begun(self) -> bool:
@@ -151,6 +156,23 @@ STEPS: dict[Verb, tuple[Step, ...]] = {
 
 def next_move(now: Situation) -> Move:
     """What to do next for a decision."""
+    if not now.abandoning:
+        return _wanted(now)
+    move = _wanted(replace(now, start_delay=0.0))
+    if isinstance(move, End) or _may_be_held(now):
+        return move
+    return _abandoned(Outcome.ABANDONED_BY_REQUEST)
+
+
+def _may_be_held(now: Situation) -> bool:
+    """Does the job wait for our release, or will it, if the command to requeue it has run?"""
+    if now.job is None or not now.requeue_begun:
+        return False
+    return now.job.restarts == now.attempt or now.job.held is HoldBy.REQUEUE_HOLD
+
+
+def _wanted(now: Situation) -> Move:
+    """What brings the decision about."""
     if now.verb is Verb.LEAVE:
         return _converged(Outcome.LEFT_ALONE)
     if now.job is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ajrd.store import efficiency, queries, rows
+from ajrd.store import efficiency, queries, rows, shown
 from ajrd.store.address import Address
 from ajrd.store.driver import connect
 from ajrd.store.efficiency import EfficiencyRecord
@@ -16,6 +16,7 @@ from ajrd.store.records import (
     EventRecord,
     JobRecord,
     LeaseRecord,
+    RequestRecord,
     SourceRecord,
 )
 
@@ -32,6 +33,18 @@ class Reader:
 
     def _all(self, query: queries.Query) -> Sequence[rows.Row]:
         return self._db.all(query)
+
+    def select(self, query: queries.Query) -> list[rows.Row]:
+        """The rows of a query, their columns read as everywhere."""
+        return [rows.plain(row) for row in self._all(query)]
+
+    def requests(self, job: int, limit: int = 20) -> list[RequestRecord]:
+        """What was asked of a job last, oldest first."""
+        return [rows.request(row) for row in self._all(shown.newest_requests(job, limit))][::-1]
+
+    def request(self, number: int) -> RequestRecord:
+        """One request that was asked."""
+        return rows.request(self._all(shown.the_request(number))[0])
 
     def job(self, job_id: str) -> JobRecord | None:
         """The newest submission with this id."""

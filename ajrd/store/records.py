@@ -179,6 +179,25 @@ class RequestRecord:
     done_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What becomes of a request: ``result`` is a sentence for whoever asked."""
+
+    request: RequestRecord
+    state: RequestState
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A node that the evidence of an attempt implicates; ``excluded``: its successor avoids it."""
+
+    node: str
+    kind: str
+    cause: str
+    excluded: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
     """A log file as read for an attempt: how far, its newest progress line, its furthest step.

@@ -20,8 +20,27 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.errors import StoreUnavailable
-from ajrd.model import ActionState, Anomaly, DecisionState, Progress, ReadPosition, Step
-from ajrd.store import evidence, lease, ledger, migrate, notes, pruning, queries, rows
+from ajrd.model import (
+    ActionState,
+    Anomaly,
+    DecisionState,
+    Progress,
+    ReadPosition,
+    RequestState,
+    Step,
+)
+from ajrd.store import (
+    evidence,
+    lease,
+    ledger,
+    migrate,
+    notes,
+    pruning,
+    queries,
+    requests,
+    rows,
+    suspicions,
+)
 from ajrd.store.address import Address
 from ajrd.store.efficiency import Accounted, EfficiencyRecord
 from ajrd.store.engine import Database
@@ -29,13 +48,16 @@ from ajrd.store.records import (
     RESULT_SEEN,
     ActionRecord,
     AnomalyRecord,
+    Answer,
     AttemptRecord,
     Cursor,
     DecisionRecord,
     Failure,
     JobRecord,
     News,
+    RequestRecord,
     SourceRecord,
+    Suspicion,
 )
 from ajrd.store.schema import (
     actions,
@@ -49,6 +71,7 @@ from ajrd.store.statements import add, number_of
 
 #: Seconds for making the tables of an empty database, or waiting until another process has.
 _MAKING = 60.0
+_NOT_UNDERSTOOD = RequestState.REFUSED.value, "this version of ajrd does not know what is asked for"
 
 
 class Store:
@@ -309,9 +332,18 @@ class Store:
         return int((await self._all(queries.requeues_begun(job)))[0]["begun"])
 
     async def write_decision(
-        self, record: DecisionRecord, job: JobRecord, attempt: AttemptRecord, steps: Sequence[Step]
+        self,
+        record: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        steps: Sequence[Step],
+        suspects: Sequence[Suspicion] = (),
+        answer: Answer | None = None,
     ) -> DecisionRecord | None:
-        """A decision with its intended actions; None if the attempt already has one."""
+        """A decision with its intended actions; None if the attempt already has one.
+
+        With it come the nodes that it implicates and the answer to the request that asked for it.
+        """
         record = replace(record, epoch=self.epoch)
         values = asdict(record)
         del values["id"], values["actions"]
@@ -322,6 +354,9 @@ class Store:
                     await db.execute(insert(actions).values(_intent(number, step, job, record)))
                 message = f"{record.verb}: {record.reason}"
                 await _log(db, record.created_at, job.id, attempt.idx, "decision", message)
+                await suspicions.keep(db, attempt.id, suspects, record.created_at)
+                if answer is not None:
+                    await _answer(db, answer, attempt.idx, record.created_at)
         except StoreUnavailable as error:
             if isinstance(error.__cause__, IntegrityError):
                 return None
@@ -405,7 +440,11 @@ class Store:
             await _log(db, now, attempt.job, attempt.idx, "outcome", message)
 
     async def import_decision(
-        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+        self,
+        note: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        suspects: Sequence[Suspicion] = (),
     ) -> None:
         """Writes down what was carried out while the database was away, with its outcome.
 
@@ -415,6 +454,7 @@ class Store:
         doing = f"recording what was done to job {job.job_id} without the database"
         async with self._commit(self._one_writer, doing) as db:
             kept = await notes.write(db, note, job, attempt.id)
+            await suspicions.keep(db, attempt.id, suspects, note.created_at)
             what = "degraded" if kept else "degraded, beside another decision"
             message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
             at = note.closed_at or note.created_at
@@ -436,6 +476,27 @@ class Store:
         async with self._transaction("correcting times") as db:
             for one in found:
                 await ledger.correct(db, one)
+
+    # requests
+
+    async def open_requests(self, now: datetime) -> list[RequestRecord]:
+        """What people have asked for and nobody has answered, oldest first.
+
+        What this ajrd does not understand, a newer one may have written: it is refused.
+        """
+        found = []
+        for row in await self._all(requests.open_requests()):
+            try:
+                found.append(rows.request(row))
+            except ValueError:
+                async with self._transaction("refusing a request") as db:
+                    await requests.finish(db, row["id"], *_NOT_UNDERSTOOD, now)
+        return found
+
+    async def answer(self, answer: Answer, now: datetime) -> None:
+        """Says what became of a request, there and in the audit trail."""
+        async with self._transaction("answering a request") as db:
+            await _answer(db, answer, None, now)
 
     async def log(
         self,
@@ -468,6 +529,15 @@ def _intent(decision: int, step: Step, job: JobRecord, record: DecisionRecord) -
         "intended_at": record.created_at,
         "epoch": record.epoch,
     }
+
+
+async def _answer(
+    db: AsyncConnection, answer: Answer, attempt_idx: int | None, now: datetime
+) -> None:
+    asked = answer.request
+    await requests.finish(db, asked.id, answer.state.value, answer.result, now)
+    message = f"{asked.verb} for {asked.by}: {answer.result}"
+    await _log(db, now, asked.job, attempt_idx, f"request_{answer.state}", message)
 
 
 async def _keep_anomalies(

@@ -197,6 +197,7 @@ class Source(Answer):
     path: Path
     offset: int
     line_no: int
+    progress_offset: int | None
     progress_at: datetime | None
     progress_text: str | None
     progress_step: int | None

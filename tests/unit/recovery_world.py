@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,8 +27,17 @@ from ajrd.recovery.sequence import End
 from ajrd.recovery.settings import Settings
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.memory import MemorySlurm
-from ajrd.store import queries, rows
-from ajrd.store.records import AttemptRecord, DecisionRecord, JobRecord
+from ajrd.store import queries, requests, rows
+from ajrd.store.address import Address
+from ajrd.store.records import (
+    AttemptRecord,
+    DecisionRecord,
+    JobRecord,
+    RequestRecord,
+    Suspicion,
+)
+from ajrd.store.schema import jobs
+from ajrd.store.statements import number_of
 from ajrd.store.store import Store
 from ajrd.watchdog import Patience, Watchdog
 from tests.unit.samples import finding
@@ -37,6 +46,8 @@ from tests.unit.test_loop import NoLogs
 #: One attempt of one job.
 Key = tuple[str, int]
 GRACE = 60.0
+#: Seconds for one transaction: a busy machine is no outage, of which there are enough here.
+PATIENCE = 60.0
 
 
 class Clock:
@@ -98,10 +109,14 @@ class FailingStore(Store):
     failing: str | None = None
 
     async def import_decision(
-        self, note: DecisionRecord, job: JobRecord, attempt: AttemptRecord
+        self,
+        note: DecisionRecord,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        suspects: Sequence[Suspicion] = (),
     ) -> None:
         self._failure("before")
-        await super().import_decision(note, job, attempt)
+        await super().import_decision(note, job, attempt, suspects)
         self._failure("after")
 
     def _failure(self, moment: str) -> None:
@@ -169,8 +184,7 @@ class World:
     async def make(cls, template: Path, path: Path, judgement: Judgement) -> World:
         """A world whose database is a copy of an empty one."""
         shutil.copy(template, path)
-        url = f"sqlite+aiosqlite:///{path}"
-        store = await FailingStore.open(url)
+        store = await FailingStore.open(Address(f"sqlite:///{path}", timeout=PATIENCE))
         assert isinstance(store, FailingStore)
         return cls(store, judgement)
 
@@ -218,6 +232,17 @@ class World:
                 self.recovery.learn(chapter.attempt.id, new, None)
             except StoreUnavailable:
                 self.recovery.hear(chapter.attempt.id, lines, None)
+
+    async def ask(self, job_id: str, verb: str, by: str = "alice", reason: str = "I say so") -> int:
+        """Somebody asks for something; 0 if ajrd does not know the job. The store is there."""
+        async with self.store._database.transaction(nullcontext(), "asking", writes=True) as db:
+            row = await number_of(db, jobs, jobs.c.job_id == job_id)
+            return await requests.ask(db, row, verb, by, reason, self.clock()) if row else 0
+
+    async def answers(self) -> dict[int, RequestRecord]:
+        """All requests by their numbers, without what nobody understands."""
+        known = queries.Query("SELECT * FROM requests WHERE requests.verb <> 'teleport'")
+        return {row["id"]: rows.request(row) for row in await self.store._database.all(known)}
 
     async def turn(self) -> None:
         """One look with what follows from it, decisions not included."""

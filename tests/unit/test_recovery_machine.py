@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 
 from ajrd.errors import SlurmUnavailable
 from ajrd.judgement import Judgement
-from ajrd.model import HoldBy, JobState
+from ajrd.model import HoldBy, JobState, RequestState, RequestVerb
+from ajrd.policy.directive import Limits
 from ajrd.slurm.admin_comment import read_mark
 from ajrd.store.store import Store
 from tests.unit.recovery_world import GRACE, World
@@ -54,6 +55,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         path = Path(self.folder.name) / "ajrd.sqlite"
         self.world: World = self.runner.run(World.make(self.template, path, self.judgement))
         self.budgets: dict[str, int] = {}
+        self.by_operators: set[str] = set()
+        self.abandoned: set[str] = set()
         self.meddled: set[str] = set()
 
     def do(self, work: Any) -> None:
@@ -100,6 +103,23 @@ class RecoveryMachine(RuleBasedStateMachine):
     def meddle(self, job: str, act: str) -> None:
         self.meddled.add(job)
         self.world.try_as_user(act, job)
+
+    @precondition(lambda self: not self.world.store.away)
+    @rule(job=jobs, verb=st.sampled_from(list(RequestVerb)), by=st.sampled_from(["alice", "root"]))
+    def ask(self, job: str, verb: RequestVerb, by: str) -> None:
+        if verb is RequestVerb.ABANDON:
+            self.abandoned.add(job)
+        if verb is RequestVerb.REQUEUE and by == "root":
+            self.by_operators.add(job)
+        self.do(self.world.ask(job, verb, by))
+
+    @precondition(lambda self: not self.world.store.away)
+    @rule(job=jobs)
+    def crash_while_paused(self, job: str) -> None:
+        self.do(self.world.ask(job, RequestVerb.PAUSE, "alice"))
+        self.do(self.world.go_on(1))
+        self.world.crash(job)
+        self.do(self.world.go_on(4))
 
     # what happens by itself
 
@@ -167,7 +187,8 @@ class RecoveryMachine(RuleBasedStateMachine):
     def nobody_is_requeued_beyond_the_budget(self) -> None:
         for job, times in self.budgets.items():
             done = [key for key in self.world.slurm.requeued if key[0] == job]
-            assert len(done) <= times, f"job {job} was requeued {len(done)} of {times} times"
+            most = Limits().ceiling if job in self.by_operators else times
+            assert len(done) <= most, f"job {job} was requeued {len(done)} of {most} times"
 
     @invariant()
     def an_attempt_is_acted_on_once(self) -> None:
@@ -196,10 +217,32 @@ class RecoveryMachine(RuleBasedStateMachine):
     def heal(self) -> None:
         self.world.store.away, self.world.store.failing = False, None
         self.world.slurm._failures.clear()
+        self.do(self.world.go_on(3))
+        self.do(self.nothing_was_decided_during_a_pause())
+        for job in self.budgets:
+            self.do(self.world.ask(job, RequestVerb.RESUME))
         self.do(self.world.go_on(12))
         self.do(self.world.go_on(150, step=30))
         for job in self.budgets:
             self.is_as_wanted(job)
+
+        self.do(self.everybody_has_an_answer())
+
+    async def nothing_was_decided_during_a_pause(self) -> None:
+        answers = (await self.world.answers()).values()
+        done = [answer for answer in answers if answer.state is RequestState.DONE]
+        for pause in (answer for answer in done if answer.verb is RequestVerb.PAUSE):
+            ends = [a.done_at for a in done if a.job == pause.job and a.verb is RequestVerb.RESUME]
+            assert pause.done_at is not None
+            end = min((at for at in ends if at and at >= pause.done_at), default=None)
+            for attempt in await self.world.store.attempts(pause.job):
+                made = await self.world.store.decision(attempt.id)
+                within = made and pause.done_at < made.created_at < (end or self.world.clock.at)
+                assert not within, f"decided during a pause: {made}"
+
+    async def everybody_has_an_answer(self) -> None:
+        left = [a for a in (await self.world.answers()).values() if a.state is RequestState.OPEN]
+        assert left == [], "requests are left open"
 
     def is_as_wanted(self, job: str) -> None:
         seen = self.world.seen(job)
@@ -210,12 +253,14 @@ class RecoveryMachine(RuleBasedStateMachine):
         assert not (seen.held is HoldBy.REQUEUE_HOLD and ours), f"left held: {seen}"
         if job in self.meddled:
             return
+        assert self.world.recovery.runs == [], "decisions are left open"
+        if job in self.abandoned:
+            return
         broken = (job, seen.restarts) in self.world.lines
         assert not (broken and seen.state is JobState.RUNNING), f"not recovered: {seen}"
         ended = seen.state in (JobState.FAILED, JobState.NODE_FAIL)
         left = seen.restarts < self.budgets[job]
         assert not (ended and left), f"not requeued: {seen}"
-        assert self.world.recovery.runs == [], "decisions are left open"
 
 
 @pytest.fixture(scope="module")
