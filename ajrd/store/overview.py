@@ -189,9 +189,7 @@ def efficiency_of(attempts: Sequence[int]) -> Query:
 
 def requests_of(job: int) -> Query:
     """What people have asked for, the newest first."""
-    return Query(
-        "SELECT * FROM requests WHERE job = :job ORDER BY id DESC LIMIT 20", {"job": job}
-    )
+    return Query("SELECT * FROM requests WHERE job = :job ORDER BY id DESC LIMIT 20", {"job": job})
 
 
 def suspicions(since: datetime, owner: str | None) -> Query:

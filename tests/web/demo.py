@@ -54,7 +54,9 @@ TROUBLES = {
         (("gpu", "6"),),
     ),
     "oom": Trouble(
-        Kind.OOM, "oom_gpu", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.15 GiB"
+        Kind.OOM,
+        "oom_gpu",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.15 GiB",
     ),
     "ib": Trouble(
         Kind.NETWORK, "ib_network", "{n}: mlx5_0: port 1: link down, retry exceeded (vend_err 129)"
@@ -72,7 +74,9 @@ TROUBLES = {
         Recovery.STOP,
     ),
     "storage": Trouble(
-        Kind.STORAGE, "storage", "OSError: [Errno 5] Input/output error: '/lustre/ckpt/step_9000.pt'"
+        Kind.STORAGE,
+        "storage",
+        "OSError: [Errno 5] Input/output error: '/lustre/ckpt/step_9000.pt'",
     ),
     "hang": Trouble(
         Kind.HANG,
@@ -147,9 +151,7 @@ class Week:
         told: Callable[[JobRecord, datetime], Awaitable[None]] = getattr(self, f"_{fate}")
         await told(job, at)
 
-    async def _start(
-        self, job: JobRecord, idx: int, at: datetime
-    ) -> tuple[AttemptRecord, str]:
+    async def _start(self, job: JobRecord, idx: int, at: datetime) -> tuple[AttemptRecord, str]:
         nodes, count, suspect = self._nodes()
         return await self._teller.attempt(job, idx, at, nodes, count), suspect
 
@@ -274,7 +276,12 @@ class Week:
 
     async def _chain(self, at: datetime) -> None:
         """A workflow of three jobs; the second one starts where the first one broke."""
-        values = {"name": "era5-assimilation", "user": "sofia", "partition": "h100", "comment": CHAIN}
+        values = {
+            "name": "era5-assimilation",
+            "user": "sofia",
+            "partition": "h100",
+            "comment": CHAIN,
+        }
         first = await self._teller.job(self._next(), at - seconds(900), **values)
         second = await self._teller.job(self._next(), at - seconds(890), **values)
         await self._teller.job(self._next(), at - seconds(880), **values, reason="Dependency")
@@ -306,7 +313,8 @@ async def _serve(folder: Path, port: int) -> None:
     async with a_place(folder) as place:
         await fill(place)
         async with served(place, port) as address:
-            print(address, flush=True)
+            sys.stdout.write(f"{address}\n")
+            sys.stdout.flush()
             await asyncio.Event().wait()
 
 

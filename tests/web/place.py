@@ -25,6 +25,7 @@ from tests.web.stories import Teller
 OPERATOR = Identity("root", operator=True, way=Way.SOCKET)
 ADA = Identity("ada", operator=False, way=Way.MUNGE)
 BOB = Identity("bob", operator=False, way=Way.MUNGE)
+_EMPTY: list[bytes] = []
 
 
 def now() -> datetime:
@@ -73,7 +74,7 @@ class Service:
 
 @dataclass
 class Place:
-    """The pages over a store: ``who`` asks, ``steered`` is what was asked for, and ``heard`` by whom.
+    """The pages over a store: ``who`` asks, ``steered`` is what he asked for.
 
     ``streams`` False: there is no stream of events.
     """
@@ -146,8 +147,14 @@ class Place:
 
 @asynccontextmanager
 async def a_place(folder: Path, **changes: Any) -> AsyncIterator[Place]:
-    """A place with an empty SQLite store."""
-    address = Address(f"sqlite:///{folder}/ajrd.sqlite")
+    """A place with an empty SQLite store; its tables are made once and then copied."""
+    file = folder / "ajrd.sqlite"
+    if _EMPTY:
+        file.write_bytes(_EMPTY[0])
+    else:
+        await (await Store.open(f"sqlite:///{file}")).close()
+        _EMPTY.append(file.read_bytes())
+    address = Address(f"sqlite:///{file}")
     store, database = await Store.open(address), Database(address)
     try:
         yield Place(store, database, **changes)

@@ -142,7 +142,10 @@ class Teller:
             "offset": int(at.timestamp()) % 10_000_000,
             "line_no": 4812,
             "text": text,
-            "before": ("iteration 4810 | loss 2.31 | 412 ms", "iteration 4811 | loss 2.30 | 409 ms"),
+            "before": (
+                "iteration 4810 | loss 2.31 | 412 ms",
+                "iteration 4811 | loss 2.30 | 409 ms",
+            ),
             "after": ("srun: error: n1: task 0: Segmentation fault (core dumped)",),
             "facts": {"rank": "0", "node": "n1", "signal": "11"},
         }

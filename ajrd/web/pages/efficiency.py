@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 
@@ -122,5 +121,3 @@ def _bars(sums: Sums, worst: float) -> list[tuple[str, float, float]]:
             bars.append((name, x, width))
         x += width
     return bars
-
-

@@ -166,9 +166,7 @@ def _bar(told: Told, span: Span, now: datetime, width: int) -> Bar:
     x, wide = _clipped(attempt.started_at, attempt.ended_at or now, span)
     wide = max(wide, _NARROWEST)
     room = wide * width / 100 >= ROOM_FOR_SIGN
-    return Bar(
-        x=min(x, 100 - wide), width=wide, outcome=told.outcome, idx=attempt.idx, sign=room
-    )
+    return Bar(x=min(x, 100 - wide), width=wide, outcome=told.outcome, idx=attempt.idx, sign=room)
 
 
 def _gaps(job: JobRecord, told: Sequence[Told], span: Span, now: datetime) -> Iterator[Gap]:
@@ -228,7 +226,9 @@ def _mark(bundle: Sequence[tuple[float, AnomalyRecord, Told]]) -> Mark:
     x, _, told = order[0]
     attempts = {each.attempt.id: each for _, _, each in bundle}.values()
     here = {spot[1].id for spot in bundle}
-    more = sum(each.total - len(each.anomalies) for each in attempts if each.anomalies[-1].id in here)
+    more = sum(
+        each.total - len(each.anomalies) for each in attempts if each.anomalies[-1].id in here
+    )
     return Mark(x=x, told=told, anomalies=tuple(spot[1] for spot in order), more=more)
 
 

@@ -98,7 +98,9 @@ def _named(found: Iterable[Row]) -> Iterator[Failure]:
 
 
 def _common(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in ("attempt", "idx", "job_id", "name", "user", "kind", "cause")}
+    return {
+        name: row[name] for name in ("attempt", "idx", "job_id", "name", "user", "kind", "cause")
+    }
 
 
 def strips(found: Iterable[Failure], days: Sequence[datetime]) -> list[Strip]:

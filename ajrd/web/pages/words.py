@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+#: Where there is no value.
+NOTHING = "\N{EN DASH}"
 #: What an error means, and what can be done about it.
 ERRORS = {
     403: ("Not for you", "Ask an operator of this site, or log in as the owner of the job."),
@@ -57,7 +59,7 @@ def clock(moment: datetime | None) -> Markup:
 
 def _time(moment: datetime | None, form: str) -> Markup:
     if moment is None:
-        return Markup("–")
+        return Markup(NOTHING)
     local = moment.astimezone()
     full = local.strftime("%A, %-d %B %Y, %H:%M:%S %Z")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -68,7 +70,7 @@ def _time(moment: datetime | None, form: str) -> Markup:
 def lasting(seconds: float | None) -> str:
     """A duration in its two largest units."""
     if seconds is None:
-        return "–"
+        return NOTHING
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -93,13 +95,13 @@ def field(moment: datetime) -> str:
 
 def percent(part: float | None) -> str:
     """A share of one."""
-    return "–" if part is None else f"{100 * part:.1f} %"
+    return NOTHING if part is None else f"{100 * part:.1f} %"
 
 
 def amount(number: float | None) -> str:
     """A number of things or hours."""
     if number is None:
-        return "–"
+        return NOTHING
     return f"{number:,.0f}" if abs(number) >= 100 or number == int(number) else f"{number:.1f}"
 
 

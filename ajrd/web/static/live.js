@@ -4,7 +4,7 @@
 import { swap } from "./swap.js";
 
 const SETTLE = 250; // ms: events come in bursts
-const POLL = 5_000;
+const POLL = 3_000;
 const REDRAW = 30_000; // running bars grow
 const AGAIN = 10_000;
 const parts = () => [...document.querySelectorAll("[data-live][data-fragment]")];
@@ -15,10 +15,10 @@ let polling = 0;
 
 function state(name, words) {
   const sign = document.getElementById("live");
-  if (sign.dataset.state === name && !sign.hidden) return;
+  const said = sign.querySelector("span");
   sign.dataset.state = name;
-  sign.querySelector("span").textContent = words;
   sign.hidden = false;
+  if (said.textContent !== words) said.textContent = words;
 }
 
 async function fetchPart(part) {
@@ -97,7 +97,7 @@ function listen(address) {
   stream.addEventListener("message", heard);
   stream.addEventListener("lagged", soon); // some events were left out
   stream.addEventListener("away", () => state("off", "database away"));
-  stream.addEventListener("back", () => state("live", "live") ?? soon());
+  stream.addEventListener("back", soon);
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 

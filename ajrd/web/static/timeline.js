@@ -14,8 +14,8 @@ const fragmentOf = (page) => {
 };
 
 function width() {
-  const picture = root().querySelector(".picture");
-  return Math.round(picture ? picture.getBoundingClientRect().width : 900) || 900;
+  const axis = root().querySelector(".axis-track");
+  return Math.round(axis?.getBoundingClientRect().width || Number(root().dataset.width));
 }
 
 async function go(page, keep = true) {
