@@ -214,9 +214,10 @@ def node_anomalies(since: datetime, owner: str | None) -> Query:
         " FROM anomalies",
         "anomalies",
         "anomalies.detected_at",
-        " AND anomalies.role = 'root' AND anomalies.facts LIKE '%\"node\"%'",
+        " AND anomalies.role = 'root' AND anomalies.facts LIKE :named",
         since,
         owner,
+        named='%"node"%',
     )
 
 

@@ -211,7 +211,15 @@ async def test_a_span_shows_what_overlaps_it(place: Place, client: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "asked", ["?range=9y", "?from=soon", "?page=-3", "?width=x", "?from=1&to=0"]
+    "asked",
+    [
+        "?range=9y",
+        "?from=soon",
+        "?page=-3",
+        "?width=x",
+        "?from=1&to=0",
+        "?from=0001-01-01&to=0001-01-02",
+    ],
 )
 async def test_nonsense_is_taken_for_nothing(place: Place, client: Client, asked: str) -> None:
     await told(place)

@@ -23,6 +23,8 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=92)
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160)
 _MARKS = 9
 _DAY = 1440
+#: Years whose moments can be moved about without leaving those that Python knows.
+_YEARS = range(1990, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,11 @@ def _bounded(since: datetime, until: datetime) -> Span:
 
 
 def moment(text: str) -> datetime | None:
-    """A moment with its zone, None if the text is none."""
+    """A moment with its zone, None if the text is none, or none that a job can have seen."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-    except (ValueError, OverflowError):
+        when = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return when.astimezone() if when.year in _YEARS else None
+    except ValueError:
         return None
 
 
