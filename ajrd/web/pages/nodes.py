@@ -64,6 +64,7 @@ async def page(shell: Shell, request: web.Request) -> web.Response:
         failures=found[:LISTED],
         total=len(found),
         wanted=wanted,
+        cut=max(len(suspected), len(named)) >= overview.MOST_FACTS,
     )
 
 

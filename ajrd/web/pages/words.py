@@ -115,6 +115,11 @@ def plain(name: str) -> str:
     return CAUSES.get(name, name.replace("_", " "))
 
 
+def fact(name: str) -> str:
+    """The name of a fact: devices are written in capitals."""
+    return {"gpu": "GPU", "xid": "Xid", "cpu": "CPU"}.get(name, name.replace("_", " "))
+
+
 def many(number: int, one: str, more: str = "") -> str:
     """A number with its noun."""
     return f"{number} {one if number == 1 else more or one + 's'}"
@@ -131,5 +136,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "amount": amount,
     "place": place,
     "plain": plain,
+    "fact": fact,
     "many": many,
 }
