@@ -59,7 +59,7 @@ def clock(moment: datetime | None) -> Markup:
 
 def _time(moment: datetime | None, form: str) -> Markup:
     if moment is None:
-        return Markup(NOTHING)
+        return Markup("{}").format(NOTHING)
     local = moment.astimezone()
     full = local.strftime("%A, %-d %B %Y, %H:%M:%S %Z")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
