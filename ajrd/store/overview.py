@@ -270,11 +270,12 @@ def causes_by_week(starts: Sequence[datetime], owner: str | None) -> Query:
     )
 
 
-#: Columns of ``job_efficiency_records`` that add up.
-SUMS = (
-    "starting_seconds", "productive_seconds", "lost_seconds", "detection_seconds", "kill_seconds",
-    "requeue_wait_seconds", "restart_seconds", "automatic_downtime_seconds",
-    "manual_downtime_seconds", "saved_seconds", "allocated_gpu_hours", "goodput_gpu_hours",
+#: Columns of ``job_efficiency_records`` that add up over all attempts, and those that do so over
+#: attempts alone whose logs told of progress.
+SUMS = ("saved_seconds", "allocated_gpu_hours", "goodput_gpu_hours")
+MEASURED = (
+    "starting_seconds", "productive_seconds", "lost_seconds", "restart_seconds",
+    "automatic_downtime_seconds", "manual_downtime_seconds",
 )  # fmt: skip
 
 
@@ -282,11 +283,14 @@ def efficiency_by_week(starts: Sequence[datetime], owner: str | None) -> Query:
     """Sums over the attempts that started in each week; ``week`` counts from the first start."""
     record = "job_efficiency_records"
     week, values = _weeks(f"{record}.started_at", starts)
-    sums = ", ".join(f"SUM({record}.{name}) AS {name}" for name in SUMS)
+    told = f"CASE WHEN {record}.productive_seconds IS NULL THEN 0 ELSE"
+    sums = [f"SUM({record}.{name}) AS {name}" for name in SUMS]
+    sums += [f"SUM({told} {record}.{name} END) AS {name}" for name in MEASURED]
     mine = "" if owner is None else f" AND {record}.user = :owner"
     return Query(
         f"SELECT {week} AS week, COUNT(*) AS attempts, SUM({record}.recovered) AS recoveries,"  # noqa: S608
-        f" {sums} FROM {record} WHERE {record}.started_at >= :week0{mine} GROUP BY {week}",
+        f" {', '.join(sums)} FROM {record} WHERE {record}.started_at >= :week0{mine}"
+        f" GROUP BY {week}",
         values | ({} if owner is None else {"owner": owner}),
     )
 

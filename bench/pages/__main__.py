@@ -43,7 +43,8 @@ INSERT INTO jobs SELECT seq, 'c', seq, seq, {at}, {at}, CONCAT('train-', seq % 4
   IF(seq % 100, 'COMPLETED', 'RUNNING'), '', seq % 100 <> 0, {at} + INTERVAL 40 MINUTE, 0
   FROM seq_1_to_{jobs};
 INSERT INTO attempts SELECT 2 * seq - 1, seq, 0, 'REQUEUED',
-  CONCAT('n[', seq % 90, '-', seq % 90 + 3, ']'), {at}, {at} + INTERVAL 15 MINUTE, 0, 0, '', NULL, 4, 256, 32 FROM seq_1_to_{jobs};
+  CONCAT('n[', seq % 90, '-', seq % 90 + 3, ']'), {at}, {at} + INTERVAL 15 MINUTE, 0, 0, '', NULL,
+  4, 256, 32 FROM seq_1_to_{jobs};
 INSERT INTO attempts SELECT 2 * seq, seq, 1, IF(seq % 100, 'COMPLETED', 'RUNNING'),
   CONCAT('n[', seq % 90, '-', seq % 90 + 3, ']'), {at} + INTERVAL 16 MINUTE,
   IF(seq % 100, {at} + INTERVAL 40 MINUTE, NULL), 0, 0, '', NULL, 4, 256, 32 FROM seq_1_to_{jobs};

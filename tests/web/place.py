@@ -54,10 +54,14 @@ class Service:
             "slurm_seen_at": now() - timedelta(seconds=1),
             "store_url": "mysql://ajrd@db1/ajrd",
             "sources": (
-                SourceFacts(name="files", state="ok", lag=0.4, followed=128),
-                SourceFacts(name="research", state="ok", lag=2.8, followed=64),
+                SourceFacts(name="files", state="well", lag=0.4, followed=128),
+                SourceFacts(name="loki research", state="well", lag=2.8, followed=64),
                 SourceFacts(
-                    name="ops", state="away", why="503 from Loki's gateway", lag=94, followed=12
+                    name="loki ops",
+                    state="away",
+                    why="503 from Loki's gateway",
+                    lag=94,
+                    followed=12,
                 ),
             ),
             "troubles": (

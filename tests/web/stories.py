@@ -220,8 +220,13 @@ class Teller:
         """What an attempt's time went into, in seconds by the names of the columns."""
         assert attempt.ended_at is not None
         ran = (attempt.ended_at - attempt.started_at).total_seconds()
-        whole = attempt.gpus * ran / 3600
-        lost = sum(parts.get(name, 0.0) for name in ("lost", "detection", "kill", "starting"))
+        off = sum(parts.get(name, 0.0) for name in ("detection", "kill", "starting"))
+        work = max(ran - off, 0.0)
+        kept = max(work - parts.get("lost", 0.0), 0.0)
+        down = sum(
+            parts.get(name, 0.0) for name in ("detection", "kill", "requeue_wait", "restart")
+        )
+        parts = {"lost": 0.0, "automatic_downtime": down, "manual_downtime": 0.0, **parts}
         await self._insert(
             job_efficiency_records,
             attempt=attempt.id,
@@ -241,9 +246,9 @@ class Teller:
             submitted_at=job.first_submit_time,
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
-            productive_seconds=max(ran - lost, 0.0),
-            allocated_gpu_hours=whole,
-            goodput_gpu_hours=whole * max(ran - lost, 0.0) / max(ran, 1.0),
+            productive_seconds=work,
+            allocated_gpu_hours=attempt.gpus * ran / 3600,
+            goodput_gpu_hours=attempt.gpus * kept / 3600,
             complete=True,
             updated_at=attempt.ended_at,
             **{f"{name}_seconds": value for name, value in parts.items()},

@@ -129,14 +129,19 @@ def tooltip(page: Page) -> Any:
     return page.locator(".tip:visible")
 
 
-async def test_pointing_at_a_triangle_tells_of_it(browser: Browser, address: str) -> None:
+async def test_pointing_at_a_triangle_tells_of_it_while_the_pointer_is_on_either(
+    browser: Browser, address: str
+) -> None:
     async with tab(browser, address) as page:
+        await page.clock.install()
         await root(page).hover()
         for words in ("CRASH", "segmentation fault", "n1", SEGFAULT, "requeue 1 of 1"):
             await expect(tooltip(page)).to_contain_text(words)
         await tooltip(page).hover()
+        await page.clock.run_for(1000)
         await expect(tooltip(page)).to_be_visible()
         await page.mouse.move(5, 5)
+        await page.clock.run_for(1000)
         await expect(tooltip(page)).to_have_count(0)
 
 
@@ -290,7 +295,7 @@ COUNTED = """() => {
 #: The number of what has the focus, null for the page itself, and whether one sees that it has it.
 FOCUSED = """() => {
   const active = document.activeElement;
-  const drawn = getComputedStyle(active.querySelector(".hit") ?? active);
+  const drawn = getComputedStyle(active.querySelector(":scope > .hit") ?? active);
   const ring = [drawn.outlineStyle, drawn.stroke].some(each => each !== "none");
   return [active.dataset.walk ?? null, ring];
 }"""

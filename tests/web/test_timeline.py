@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ajrd.model import ActionState, DecisionState, Role, Step, Verb
 from ajrd.store.records import ActionRecord, AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
+from ajrd.web.pages.efficiency import Sums
 from ajrd.web.pages.job import split
 from ajrd.web.pages.lanes import Outcome, Told, grouped, lane
 from ajrd.web.pages.span import LONGEST, NAMED, SHORTEST, Span, read_span
@@ -184,13 +185,27 @@ def test_a_span_is_read_or_is_the_default(asked: dict[str, str], length: float) 
 
 
 def test_the_split_of_an_attempt_fills_its_bar_without_the_queue() -> None:
-    names = ("queued", "starting", "productive", "lost", "detection", "kill", "requeue_wait")
+    names = ("queued", "starting", "lost", "detection", "kill", "requeue_wait")
     row = {f"{name}_seconds": 10.0 for name in names}
-    row |= {"restart_seconds": None, "manual_downtime_seconds": -1.0}
-    parts = split(row)
-    assert [part.name for part in parts] == list(names)
-    assert sum(part.width for part in parts) == pytest.approx(100)
-    assert parts[0].width == 0
+    row |= {"productive_seconds": 50.0, "restart_seconds": None}
+    parts = {part.name: part for part in split(row)}
+    assert list(parts) == ["queued", "starting", "kept", *names[2:]]
+    assert parts["kept"].seconds == 40
+    assert sum(part.width for part in parts.values()) == pytest.approx(100)
+    assert parts["queued"].width == 0
+
+
+def test_sums_of_the_worked_example_have_its_ratio() -> None:
+    """That of docs/efficiency.md: an attempt that is recovered, and one that completes."""
+    sums = Sums(
+        starting_seconds=60 + 50,
+        productive_seconds=905 + 880,
+        lost_seconds=305,
+        restart_seconds=50,
+        automatic_downtime_seconds=65,
+    )
+    assert sums.ettr == pytest.approx(0.775, abs=0.0005)
+    assert sum(sums.losses.values()) + 600 + 880 == 2010 - 100
 
 
 def test_weeks_begin_on_mondays_and_the_last_holds_now() -> None:

@@ -13,31 +13,30 @@ from ajrd.store.rows import Row
 from ajrd.web.pages.shell import Shell, owner
 from ajrd.web.pages.weeks import spark, week_starts
 
-#: What a week's time outside of progress went into, in the order it is drawn.
+#: What the time since the first starts went into beside work that was kept, as it is drawn. They
+#: and that work add up to all of it: a restart is its successor's start-up (docs/efficiency.md).
 LOSSES = {
-    "starting": "starting",
+    "starting": "start-up",
     "lost": "lost work",
-    "detection": "detection",
-    "kill": "kill",
-    "requeue_wait": "requeue wait",
-    "restart": "restart",
-    "manual_downtime": "manual",
+    "automatic": "down until the next start",
+    "manual": "down, waiting for people",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """The attempts of one week, or of several: seconds, and GPU-hours."""
+    """The attempts of one week, or of several: seconds, and GPU-hours.
+
+    Seconds, but for ``saved_seconds``, are of attempts whose logs told of progress.
+    """
 
     attempts: float = 0
     recoveries: float = 0
     starting_seconds: float = 0
     productive_seconds: float = 0
     lost_seconds: float = 0
-    detection_seconds: float = 0
-    kill_seconds: float = 0
-    requeue_wait_seconds: float = 0
     restart_seconds: float = 0
+    automatic_downtime_seconds: float = 0
     manual_downtime_seconds: float = 0
     saved_seconds: float = 0
     allocated_gpu_hours: float = 0
@@ -45,18 +44,29 @@ class Sums:
 
     @property
     def losses(self) -> dict[str, float]:
-        """Seconds without progress, by what they went into."""
-        return {name: getattr(self, f"{name}_seconds") for name in LOSSES}
+        """Seconds without work that was kept, by what they went into."""
+        return {
+            "starting": self.starting_seconds,
+            "lost": self.lost_seconds,
+            "automatic": max(self.automatic_downtime_seconds - self.restart_seconds, 0.0),
+            "manual": self.manual_downtime_seconds,
+        }
+
+    @property
+    def down(self) -> float:
+        """Seconds from failures until the work went on."""
+        return self.automatic_downtime_seconds + self.manual_downtime_seconds
 
     @property
     def ettr(self) -> float | None:
-        """The share of progress in all the time, waiting in the queue left out."""
-        whole = self.productive_seconds + sum(self.losses.values())
-        return self.productive_seconds / whole if whole else None
+        """Kept work in the time since the first starts; None if no log told of progress."""
+        kept = self.productive_seconds - self.lost_seconds
+        whole = kept + sum(self.losses.values())
+        return kept / whole if whole > 0 else None
 
     @property
     def goodput(self) -> float | None:
-        """The share of GPU-hours that progress was made in."""
+        """The share of GPU-hours whose work was kept."""
         whole = self.allocated_gpu_hours
         return self.goodput_gpu_hours / whole if whole else None
 

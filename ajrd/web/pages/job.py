@@ -25,19 +25,19 @@ from ajrd.web.pages.workflows import WIDTH
 
 #: Anomalies of an attempt, attempts and events that are shown.
 EVIDENCE, ATTEMPTS, EVENTS = 25, 60, 200
-#: What an attempt's time went into, in its order, with what each is called.
+#: What passed until the work went on, in its order, with what each part is called. Together they
+#: are the time from an attempt's start to its successor's first progress (docs/efficiency.md).
 PARTS = {
     "queued": "queued",
     "starting": "starting",
-    "productive": "productive",
+    "kept": "work that was kept",
     "lost": "lost work",
     "detection": "detection",
     "kill": "kill",
     "requeue_wait": "requeue wait",
     "restart": "restart",
-    "manual_downtime": "manual",
 }
-#: Parts that are not time of the attempt for its picture: waiting may be longer than all the rest.
+#: Not drawn: waiting in the queue may be longer than all the rest.
 _NOT_DRAWN = frozenset({"queued"})
 
 
@@ -115,7 +115,7 @@ def _splits(records: Iterable[Row]) -> dict[int, list[Part]]:
 
 def split(row: Mapping[str, Any]) -> list[Part]:
     """What the time of an attempt went into, as pieces of one bar."""
-    seconds = {name: max(float(row[f"{name}_seconds"] or 0), 0.0) for name in PARTS}
+    seconds = {name: _seconds(row, name) for name in PARTS}
     whole = sum(value for name, value in seconds.items() if name not in _NOT_DRAWN) or 1.0
     parts, x = [], 0.0
     for name, value in seconds.items():
@@ -124,3 +124,9 @@ def split(row: Mapping[str, Any]) -> list[Part]:
             parts.append(Part(name, PARTS[name], value, x, width))
         x += width
     return parts
+
+
+def _seconds(row: Mapping[str, Any], name: str) -> float:
+    if name == "kept":
+        return max(_seconds(row, "productive") - _seconds(row, "lost"), 0.0)
+    return max(float(row[f"{name}_seconds"] or 0), 0.0)
