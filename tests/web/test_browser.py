@@ -5,6 +5,7 @@ Every test fails if the browser's console has a complaint or if anything is aske
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from ajrd.model import Kind, Role, Verb
@@ -30,6 +31,14 @@ pytestmark = [
 PAGES = ["/", "/?view=table", "/jobs/7", "/nodes", "/anomalies", "/efficiency", "/service", "/help"]
 #: Faults of these weights are not accepted.
 GRAVE = {"serious", "critical"}
+#: What axe looks for: everything in light, and in dark what has to do with colour.
+RULES: dict[str, dict[str, Any]] = {
+    "light": {"resultTypes": ["violations"]},
+    "dark": {
+        "resultTypes": ["violations"],
+        "runOnly": ["color-contrast", "link-in-text-block"],
+    },
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -198,14 +207,33 @@ async def test_news_appear_without_a_reload(browser: Browser, address: str, plac
         assert await page.evaluate("scrollY") == before
 
 
-async def test_a_tooltip_survives_an_update(browser: Browser, address: str, place: Place) -> None:
+async def test_a_tooltip_under_the_pointer_survives_an_update(
+    browser: Browser, address: str, place: Place
+) -> None:
     async with tab(browser, address) as page:
-        await root(page).focus()
-        job = await place.teller.job("62", now() - seconds(60))
+        await expect(page.locator("#live")).to_have_text("live")
+        await root(page).hover()
+        await tooltip(page).hover()
+        await place.teller.job("62", now() - seconds(60))
         place.say("job_seen", "62")
         await expect(page.locator('.lane[data-job="62"]')).to_be_visible()
         await expect(tooltip(page)).to_contain_text(SEGFAULT)
-        await place.teller.state(job, now(), "CANCELLED", closed=True)
+
+
+async def test_a_flood_of_events_does_not_put_off_what_is_new(
+    browser: Browser, address: str, place: Place
+) -> None:
+    async def flood() -> None:
+        while True:
+            place.say("action", "7")
+            await asyncio.sleep(0.02)
+
+    async with tab(browser, address) as page:
+        await expect(page.locator("#live")).to_have_text("live")
+        flooding = asyncio.create_task(flood())
+        await place.teller.job("66", now() - seconds(60))
+        await expect(page.locator('.lane[data-job="66"]')).to_be_visible()
+        flooding.cancel()
 
 
 async def test_a_job_page_follows_its_job(browser: Browser, address: str, place: Place) -> None:
@@ -341,9 +369,7 @@ async def test_axe_finds_no_grave_fault(browser: Browser, address: str, scheme: 
             await page.goto(address + path)
             if path == "/":
                 await root(page).focus()
-            found = (await Axe().run(page, options={"resultTypes": ["violations"]})).response[
-                "violations"
-            ]
+            found = (await Axe().run(page, options=RULES[scheme])).response["violations"]
             grave = [
                 (each["id"], each["nodes"][0]["html"][:120], each["nodes"][0]["failureSummary"])
                 for each in found

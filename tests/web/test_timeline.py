@@ -186,7 +186,7 @@ def test_a_span_is_read_or_is_the_default(asked: dict[str, str], length: float) 
 
 def test_the_split_of_an_attempt_fills_its_bar_without_the_queue() -> None:
     names = ("queued", "starting", "lost", "detection", "kill", "requeue_wait")
-    row = {f"{name}_seconds": 10.0 for name in names}
+    row: dict[str, Any] = {f"{name}_seconds": 10.0 for name in names}
     row |= {"productive_seconds": 50.0, "restart_seconds": None}
     parts = {part.name: part for part in split(row)}
     assert list(parts) == ["queued", "starting", "kept", *names[2:]]

@@ -25,7 +25,6 @@ def routes(site: Site, shell: Shell | None = None) -> list[web.RouteDef]:
     frame = shell or Shell(site)
     pages: dict[str, _Page] = {
         "/": workflows.page,
-        "/jobs": _to_workflows,
         "/jobs/{jobid}": job.page,
         "/nodes": nodes.page,
         "/anomalies": anomalies.page,
@@ -38,10 +37,6 @@ def routes(site: Site, shell: Shell | None = None) -> list[web.RouteDef]:
     }
     made = [web.get(path, frame.guarded(partial(page, frame))) for path, page in pages.items()]
     return [*made, web.get("/static/{digest}/{name}", frame.assets.serve)]
-
-
-async def _to_workflows(shell: Shell, request: web.Request) -> web.Response:
-    raise web.HTTPFound(shell.links.to("/", dict(request.query)))
 
 
 async def _help(shell: Shell, request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@
 import { swap } from "./swap.js";
 
 const SETTLE = 250; // ms: events come in bursts
+const LEAST = 1_500; // between two fetches, however much happens
 const POLL = 3_000;
 const REDRAW = 30_000; // running bars grow
 const AGAIN = 10_000;
@@ -11,6 +12,7 @@ const parts = () => [...document.querySelectorAll("[data-live][data-fragment]")]
 let fetching = false;
 let again = false;
 let timer = 0;
+let fetched = -LEAST;
 let polling = 0;
 
 function state(name, words) {
@@ -35,6 +37,7 @@ export async function refresh() {
     return;
   }
   fetching = true;
+  fetched = performance.now();
   try {
     await Promise.all(parts().map(fetchPart));
     if (!polling) state("live", "live");
@@ -49,9 +52,14 @@ export async function refresh() {
   }
 }
 
+// Events that keep coming must not put off the fetch for ever, and what nobody sees can wait.
 function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, SETTLE);
+  if (timer || document.hidden) return;
+  const rest = fetched + LEAST - performance.now();
+  timer = setTimeout(() => {
+    timer = 0;
+    refresh();
+  }, Math.max(SETTLE, rest));
 }
 
 function tell(news) {
@@ -107,4 +115,5 @@ export function follow() {
   listen(document.body.dataset.stream);
   const every = Math.min(...parts().map(({ dataset }) => 1000 * (dataset.every || REDRAW / 1000)));
   setInterval(() => document.hidden || refresh(), every);
+  document.addEventListener("visibilitychange", soon);
 }
