@@ -67,14 +67,18 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def decoded(row: Row, name: str) -> Any:
-    """A column as the dataclasses hold it."""
+def _decoded(row: Row, name: str) -> Any:
     decoder = _DECODERS.get(name)
     return row[name] if decoder is None else decoder(row[name])
 
 
+def column(row: Row, name: str) -> Any:
+    """One column as the dataclasses hold it, of a row that is none of theirs."""
+    return _decoded(row, name)
+
+
 def _pick(kind: type, row: Row) -> dict[str, Any]:
-    return {f.name: decoded(row, f.name) for f in fields(kind) if f.name in row}
+    return {f.name: _decoded(row, f.name) for f in fields(kind) if f.name in row}
 
 
 def job(row: Row) -> JobRecord:
@@ -137,11 +141,11 @@ def anomaly(row: Row) -> AnomalyRecord:
         offset=row["offset"],
         line_no=row["line_no"],
         text=row["text"],
-        before=tuple(decoded(row, "before")),
-        after=tuple(decoded(row, "after")),
-        facts=dict(decoded(row, "facts")),
+        before=tuple(_decoded(row, "before")),
+        after=tuple(_decoded(row, "after")),
+        facts=dict(_decoded(row, "facts")),
     )
-    source, detected_at = decoded(row, "source"), decoded(row, "detected_at")
+    source, detected_at = _decoded(row, "source"), _decoded(row, "detected_at")
     seen = Anomaly(finding, source, detected_at, row["twin"] or "")
     return AnomalyRecord(id=row["id"], attempt=row["attempt"], anomaly=seen)
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from ajrd.store import overview, rows
-from ajrd.store.rows import Row, decoded
+from ajrd.store.rows import Row, column
 from ajrd.web.pages.shell import Shell, owner
 from ajrd.web.pages.weeks import spark, week_starts
 
@@ -61,7 +61,7 @@ def trends(found: Iterable[Row], weeks: int) -> list[Trend]:
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * weeks)
     last: dict[tuple[str, str], datetime] = {}
     for row in found:
-        key, at = (row["kind"], row["cause"]), decoded(row, "at")
+        key, at = (row["kind"], row["cause"]), column(row, "at")
         counts[key][int(row["week"])] += int(row["attempts"])
         last[key] = max(last.get(key, at), at)
     made = [

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from ajrd.store import overview
-from ajrd.store.rows import Row, decoded
+from ajrd.store.rows import Row, column
 from ajrd.web.pages.shell import Shell, owner
 from ajrd.web.pages.weeks import day_starts, level
 
@@ -82,7 +82,7 @@ def _suspected(found: Iterable[Row]) -> Iterator[Failure]:
     for row in found:
         yield Failure(
             node=row["node"],
-            at=decoded(row, "at"),
+            at=column(row, "at"),
             suspected=True,
             excluded=bool(row["excluded"]),
             verdict=row["verdict"],
@@ -92,9 +92,9 @@ def _suspected(found: Iterable[Row]) -> Iterator[Failure]:
 
 def _named(found: Iterable[Row]) -> Iterator[Failure]:
     for row in found:
-        node = decoded(row, "facts").get("node", "").split(".", 1)[0]
+        node = column(row, "facts").get("node", "").split(".", 1)[0]
         if node:
-            at = decoded(row, "detected_at")
+            at = column(row, "detected_at")
             yield Failure(node=node, at=at, suspected=False, **_common(row))
 
 

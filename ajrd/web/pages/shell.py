@@ -21,12 +21,11 @@ from ajrd.web.site import Site
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Nothing but what this service serves: no other host, no script and no style in the text.
-SECURITY = {
+#: What the pages are written for: no other host, no script and no style in the text. The rest of
+#: what protects a browser is set for all answers alike, by the application.
+HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -56,7 +55,7 @@ class Shell:
             "here": request.path.removeprefix(self.links.base),
         }
         text = self._templates.get_template(template).render(shared | values)
-        return web.Response(text=text, status=status, content_type="text/html", headers=SECURITY)
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def error(self, request: web.Request, status: int, message: str = "") -> web.Response:
         """The page of an error; ``message`` is shown beside what its status means."""
