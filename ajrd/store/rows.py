@@ -72,11 +72,6 @@ def _decoded(row: Row, name: str) -> Any:
     return row[name] if decoder is None else decoder(row[name])
 
 
-def column(row: Row, name: str) -> Any:
-    """One column as the dataclasses hold it, of a row that is none of theirs."""
-    return _decoded(row, name)
-
-
 def _pick(kind: type, row: Row) -> dict[str, Any]:
     return {f.name: _decoded(row, f.name) for f in fields(kind) if f.name in row}
 
@@ -198,6 +193,11 @@ def progress_values(progress: Progress, now: datetime) -> dict[str, Any]:
         "progress_text": progress.text,
         "progress_step": step,
     }
+
+
+def column(row: Row, name: str) -> Any:
+    """One column as the dataclasses hold it, of a row that is none of theirs."""
+    return _decoded(row, name)
 
 
 def text_digest(text: str) -> str:
