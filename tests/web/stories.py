@@ -25,7 +25,7 @@ from ajrd.model import (
 from ajrd.recovery.sequence import STEPS, Outcome
 from ajrd.store.engine import Database
 from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
-from ajrd.store.schema import job_efficiency_records, node_suspicions
+from ajrd.store.schema import job_efficiency_records, node_suspicions, requests
 from ajrd.store.store import Store
 
 REQUEUES = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": %d}}'
@@ -212,6 +212,20 @@ class Teller:
             cause=finding.cause,
             excluded=excluded,
             at=found.anomaly.detected_at + seconds(2),
+        )
+
+    async def request(self, job: JobRecord, verb: str, by: str, reason: str, result: str) -> None:
+        """What somebody has asked for, and what became of it."""
+        times = {"asked_at": job.seen_at, "done_at": job.seen_at}
+        await self._insert(
+            requests,
+            job=job.id,
+            verb=verb,
+            by=by,
+            reason=reason,
+            state="done",
+            result=result,
+            **times,
         )
 
     async def efficiency(

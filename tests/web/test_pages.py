@@ -122,6 +122,24 @@ async def test_an_owner_sees_and_may_steer_his_jobs(place: Place, client: Client
     assert verbs == ["pause", "requeue", "release", "abandon"]
 
 
+async def test_nobody_in_particular_is_turned_away(place: Place, client: Client) -> None:
+    await told(place)
+    place.who = type(ADA)("", operator=False, way=ADA.way)
+    for path in ("/", "/jobs/7", "/nodes", "/anomalies", "/efficiency", "/fragments/timeline"):
+        page = await seen(client, path, 403)
+        assert "Not for you" in page.words
+        assert "gpt-pretrain" not in page.words
+
+
+async def test_what_people_asked_for_is_told(place: Place, client: Client) -> None:
+    job = await place.teller.job("7", now(), paused=True)
+    await place.teller.request(job, "pause", "root", "maintenance of n1", "paused")
+    page = await seen(client, "/jobs/7")
+    assert re.search(r"pause\s+root\s+maintenance of n1\s+done\s+paused", page.words)
+    assert page.all("button", data_verb="resume")
+    assert "paused" in (await seen(client, "/")).words
+
+
 async def test_who_only_reads_gets_no_buttons(place: Place, client: Client) -> None:
     await told(place)
     place.who = type(ADA)("", operator=False, way=ADA.way, reads_all=True)

@@ -24,7 +24,7 @@ from ajrd.web.pages.words import plain
 from ajrd.web.pages.workflows import WIDTH
 
 #: Anomalies of an attempt, attempts and events that are shown.
-EVIDENCE, ATTEMPTS, EVENTS = 25, 60, 200
+EVIDENCE, ATTEMPTS, EVENTS = 12, 40, 200
 #: What passed until the work went on, in its order, with what each part is called. Together they
 #: are the time from an attempt's start to its successor's first progress (docs/efficiency.md).
 PARTS = {

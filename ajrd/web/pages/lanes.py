@@ -240,11 +240,11 @@ def _weight(record: AnomalyRecord) -> int:
 
 
 def _budget(job: JobRecord, told: Sequence[Told]) -> tuple[int, int] | None:
-    """Requeues used and allowed; None for a job that asks for none."""
-    directive = parse_directive(job.comment, Limits()) if job.managed else None
-    if directive is None or isinstance(directive, NotManaged):
+    """Requeues used and allowed; None where the job itself does not say how many it wants."""
+    if not job.managed or "max_requeue_times" not in job.comment:
         return None
-    if directive.mode is not ResumeMode.REQUEUE:
+    directive = parse_directive(job.comment, Limits())
+    if isinstance(directive, NotManaged) or directive.mode is not ResumeMode.REQUEUE:
         return None
     requeues = (each.decision for each in told)
     used = max((each.used for each in requeues if each and each.verb is Verb.REQUEUE), default=0)

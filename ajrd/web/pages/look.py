@@ -19,7 +19,7 @@ from ajrd.web.pages.lanes import Outcome, Told
 #: Lanes of one page, and pages that may be asked for.
 LANES, PAGES = 50, 40
 #: Anomalies of an attempt that a timeline tells of.
-SPOTS = 12
+SPOTS = 8
 #: Jobs that are looked through for a node: the database knows lists of nodes only.
 CANDIDATES = 400
 _NODE = re.compile(r"([A-Za-z][\w.-]*?)\d+")

@@ -96,8 +96,10 @@ class Shell:
 
 
 def owner(request: web.Request) -> str | None:
-    """Whose jobs he who asks may see: None for everybody's."""
+    """Whose jobs he who asks may see: None for everybody's. Nobody in particular sees none."""
     who: Identity = request[IDENTITY]
+    if not (who.sees_all or who.user):
+        raise web.HTTPForbidden(text="It is not known who you are.")
     return None if who.sees_all else who.user
 
 
