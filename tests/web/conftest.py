@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.web.place import Place, a_place
-
-Get = Callable[[str], Awaitable[str]]
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def client(place: Place) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+async def client(place: Place) -> AsyncIterator[TestClient[Any, Any]]:
     """A browser without scripts."""
     async with TestClient(TestServer(place.application())) as made:
         yield made
