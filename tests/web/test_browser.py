@@ -351,6 +351,7 @@ async def test_steering_asks_back_and_goes_to_the_api(
     async with tab(browser, address, "/jobs/65", faults="422") as page:
         await page.get_by_role("button", name="Pause").click()
         dialog = page.get_by_role("dialog")
+        await expect(dialog).to_have_accessible_name("Pause job 65")
         await expect(dialog).to_contain_text("until it is resumed")
         await expect(dialog.get_by_role("textbox")).to_be_focused()
         await dialog.get_by_role("button", name="Pause").click()

@@ -38,8 +38,8 @@ function prepare(button) {
   part("").dataset.verb = verb;
   part("").dataset.api = button.closest("[data-api]").dataset.api;
   part("-says").textContent = MEANS[verb];
+  part("-title").textContent = button.textContent;
   part("-do").textContent = button.textContent;
-  part("-do").dataset.verb = verb;
   part("-reason").value = "";
   problem("");
   part("").showModal();
