@@ -30,11 +30,6 @@ class Trend:
     last: datetime
     points: str
 
-    @property
-    def change(self) -> int:
-        """The last whole week against the one before it."""
-        return self.weeks[-2] - self.weeks[-3]
-
 
 async def page(shell: Shell, request: web.Request) -> web.Response:
     """``GET /anomalies``, of one kind or cause alone if ``kind`` or ``cause`` say so."""

@@ -16,7 +16,6 @@ from ajrd.model import ResumeMode, Role, Step, Verb
 from ajrd.policy import bounded_json
 from ajrd.policy.directive import Limits, NotManaged, parse_directive
 from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
-from ajrd.text import elapsed
 from ajrd.web.pages.span import Span
 
 #: Pixels between the middles of two triangles: each can be hit by a finger (WCAG 2.5.8).
@@ -283,11 +282,6 @@ def counted(lanes: Iterable[Lane]) -> Mapping[Outcome, int]:
         for bar in each.bars:
             counts[bar.outcome] += 1
     return counts
-
-
-def lasted(attempt: AttemptRecord, now: datetime) -> str:
-    """How long an attempt ran, as squeue says it."""
-    return elapsed(((attempt.ended_at or now) - attempt.started_at).total_seconds())
 
 
 def directive_text(comment: str) -> str:

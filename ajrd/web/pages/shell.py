@@ -113,7 +113,7 @@ def _environment(links: Links) -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.globals.update(links=links, said=_by_value(SAID), causes=words.CAUSES)
+    environment.globals.update(links=links, said=_by_value(SAID))
     environment.filters.update(words.FILTERS)
     return environment
 
