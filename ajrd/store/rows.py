@@ -210,6 +210,11 @@ def progress_values(progress: Progress, now: datetime) -> dict[str, Any]:
     }
 
 
+def column(row: Row, name: str) -> Any:
+    """One column as the dataclasses hold it, of a row that is none of theirs."""
+    return _decoded(row, name)
+
+
 def text_digest(text: str) -> str:
     """64 hex digits that stand for a text too long for an index."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
