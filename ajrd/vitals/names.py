@@ -66,7 +66,7 @@ RELOADED = _gauge(
     "1 if the last reload was taken up, or none was asked for; 0 if it was refused.",
 )
 MESSAGES = _counter(
-    "ajrd_log_messages_total", "Messages of the service's own log, from warnings on.", "level"
+    "ajrd_journal_messages_total", "Messages of the service's own log, from warnings on.", "level"
 )
 LOOP_LAG = _histogram(
     "ajrd_event_loop_lag_seconds", "How much later than asked for the event loop woke a task.",

@@ -1,8 +1,8 @@
 """The vital signs of the running service: the daemon tells them what it has.
 
 Besides what others are seen to do, it does two things by itself: it feels how late the event loop
-is, and it asks Slurm for a sign of life while nobody else does, which is in a process that stands
-by.
+is, and it asks Slurm for a sign of life while nobody else does: in a process that stands by, and
+between two looks that lie far apart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ajrd.vitals.store import MeteredStore
 
 #: Seconds between two beats by which the lag of the event loop is felt.
 BEAT = 1.0
-#: One who stands by asks Slurm so often whether it is there, seconds.
+#: Slurm is asked so often whether it is there, seconds.
 ASK_EVERY = 10.0
 
 
@@ -89,7 +89,13 @@ class Vitals:
     async def _ask_slurm(self) -> None:
         while True:
             slurm = self.parts.slurm
-            if slurm is not None and self.parts.leading is None:
+            if slurm is not None and self._nobody_asks(slurm):
                 with suppress(SlurmUnavailable, SlurmRejected):
                     await slurm.cluster()
             await asyncio.sleep(ASK_EVERY)
+
+    def _nobody_asks(self, slurm: MeteredSlurm) -> bool:
+        """A leader asks by itself; it must not have to wait behind us for a Slurm that hangs."""
+        if self.parts.leading is None:
+            return True
+        return slurm.up and slurm.silence >= ASK_EVERY

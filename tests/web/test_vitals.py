@@ -33,6 +33,7 @@ from ajrd.store.records import News
 from ajrd.vitals.counts import BRANCHES
 from ajrd.vitals.parts import FilesPart, LokiPart
 from ajrd.vitals.store import MeteredStore
+from ajrd.vitals.vitals import ASK_EVERY
 from tests.loki.world import World
 from tests.unit.samples import finding, job
 from tests.unit.test_loop import AWAY
@@ -164,9 +165,7 @@ async def test_a_slurm_without_an_answer_is_down_until_it_has_one(service: Livin
     assert facts.slurm_seen_at is not None
 
 
-async def test_one_who_stands_by_asks_slurm_himself_and_a_leader_does_not(
-    service: Living,
-) -> None:
+async def test_slurm_is_asked_where_nobody_else_asks_it(service: Living) -> None:
     parts = service.vitals.parts
 
     async def asked() -> float | None:
@@ -183,6 +182,10 @@ async def test_one_who_stands_by_asks_slurm_himself_and_a_leader_does_not(
     assert await asked() == 1
     assert parts.slurm is not None
     assert parts.slurm.up
+    service.vitals.leads(service.loop, [])
+    assert await asked() == 1
+    parts.slurm._heard -= ASK_EVERY
+    assert await asked() == 2
 
 
 async def test_transactions_are_timed_and_a_refused_statement_is_told_from_an_absence(
@@ -334,5 +337,5 @@ async def test_warnings_reach_facts_and_metrics(service: Living) -> None:
     recent(logging.getLogger(), "warning", {"event": "store", "why": "gone", "job": "7"})
     trouble = service.facts().troubles[-1]
     assert (trouble.event, trouble.message) == ("store", "gone (job=7)")
-    assert service.value("ajrd_log_messages_total", level="warning") == 1
-    assert service.value("ajrd_log_messages_total", level="error") == 0
+    assert service.value("ajrd_journal_messages_total", level="warning") == 1
+    assert service.value("ajrd_journal_messages_total", level="error") == 0
