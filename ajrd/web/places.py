@@ -25,6 +25,8 @@ from ajrd.web.peers import Peer, peer_of
 #: Open connections to one place: in all, and of one user or host.
 MOST, EACH = 1500, 128
 _ANYBODY = 0o666
+#: Connections that may wait to be taken: after a restart all open pages come at once.
+_WAITING = 1024
 
 
 @contextmanager
@@ -112,9 +114,13 @@ class Place(web.BaseSite):
         await super().start()
         loop = asyncio.get_running_loop()
         if self._place.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(self._threshold, sock=self._place)
+            self._server = await loop.create_unix_server(
+                self._threshold, sock=self._place, backlog=_WAITING
+            )
         else:
-            self._server = await loop.create_server(self._threshold, sock=self._place)
+            self._server = await loop.create_server(
+                self._threshold, sock=self._place, backlog=_WAITING
+            )
 
     def _threshold(self) -> asyncio.Protocol:
         return _Threshold(self)

@@ -51,7 +51,7 @@ def main() -> int:
             asyncio.run(_fill(schema, arguments.attempts))
             path = folder / "ajrd.sock"
             with server(schema.address(), path) as pid:
-                times = _times(path, arguments.rounds)
+                times = arguments.streams_only or _times(path, arguments.rounds)
                 share = asyncio.run(_streams(path, pid, schema, arguments))
         finally:
             database.daemon.end()
@@ -61,6 +61,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/run web", description=__doc__)
     parser.add_argument("--attempts", type=int, default=100_000)
+    parser.add_argument("--streams-only", action="store_true")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -161,10 +162,9 @@ async def _write(schema: Schema, seconds: float, rate: float) -> int:
     store = await Store.open(schema.address())
     written, began = 0, time.monotonic()
     while time.monotonic() - began < seconds:
-        for _ in range(round(rate)):
-            await store.log(_NOW, "decision", f"requeue: CRASH segfault {written}", job=40_000)
-            written += 1
-        await asyncio.sleep(1.0)
+        await store.log(_NOW, "decision", f"requeue: CRASH segfault {written}", job=7)
+        written += 1
+        await asyncio.sleep(1 / rate)
     await store.close()
     return written
 
