@@ -154,3 +154,30 @@ def test_a_suspended_attempt_is_not_killed(verb: Verb) -> None:
 def test_a_wait_for_resources_tells_what_slurm_waits_for() -> None:
     seen = job(restarts=1, state=JobState.PENDING, reason="PartitionDown")
     assert move(Verb.REQUEUE, seen, **UPDATED) == Wait("for Slurm to start it: PartitionDown")
+
+
+#: A kill that may have run, whatever Slurm shows so far.
+BEGUN = {"settled": frozenset({Step.ANNOUNCE}), "begun": KILLED["begun"]}
+GIVEN_UP = abandoned(Outcome.ABANDONED_BY_REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("verb", "seen", "history", "expected"),
+    [
+        (Verb.REQUEUE, job(), ANNOUNCED, GIVEN_UP),
+        (Verb.REQUEUE, job(state=JobState.SUSPENDED), ANNOUNCED, GIVEN_UP),
+        (Verb.REQUEUE, job(), BEGUN, Do(Step.REQUEUE_HOLD)),
+        (Verb.REQUEUE, HELD, KILLED, Do(Step.UPDATE)),
+        (Verb.REQUEUE, HELD, UPDATED, Do(Step.RELEASE)),
+        (Verb.REQUEUE, WAITING, UPDATED, GIVEN_UP),
+        (Verb.REQUEUE, job(restarts=1), UPDATED, converged(Outcome.SUCCESSOR_STARTED)),
+        (Verb.REQUEUE, job(state=JobState.CANCELLED), {}, abandoned(Outcome.CANCELLED_BY_OTHERS)),
+        (Verb.STOP, job(), ANNOUNCED, GIVEN_UP),
+        (Verb.STOP, job(state=JobState.CANCELLED), ANNOUNCED, converged(Outcome.STOPPED)),
+        (Verb.CHAIN, job(state=JobState.SUSPENDED), ANNOUNCED, GIVEN_UP),
+    ],
+)
+def test_what_is_given_up_leaves_nobody_held(
+    verb: Verb, seen: JobInfo, history: dict[str, Any], expected: Move
+) -> None:
+    assert move(verb, seen, **history, abandoning=True, start_delay=60.0) == expected

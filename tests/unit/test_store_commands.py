@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import time
@@ -16,7 +17,9 @@ import pytest_asyncio
 from ajrd.cli.watch import is_over
 from ajrd.cli.words import BRANCHES, OUTCOMES, VERBS
 from ajrd.model import DecisionState, JobState, Verb
+from ajrd.policy import decide
 from ajrd.policy.asked import BRANCH
+from ajrd.recovery import deciding
 from ajrd.recovery.sequence import Outcome
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
@@ -236,4 +239,7 @@ def test_a_job_is_over_when_nothing_will_happen_to_it(place: Place) -> None:
 def test_everything_that_a_decision_may_say_has_words() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert set(VERBS) == set(Verb)
-    assert BRANCH in BRANCHES
+    sources = inspect.getsource(decide) + inspect.getsource(deciding)
+    branches = set(re.findall(r'Plan\(Verb\.\w+, "(\w+)"', sources))
+    assert "budget_spent" in branches
+    assert branches | {BRANCH} == set(BRANCHES)
