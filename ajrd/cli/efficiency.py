@@ -137,7 +137,8 @@ def _print_values(values: Sequence[dict[str, Any]], to_json: bool) -> None:
     if to_json:
         click.echo(json.dumps(values, indent=2, default=str))
     elif values:
-        click.echo(csv_text(list(values[0]), (list(each.values()) for each in values)), nl=False)
+        lines = [list(values[0]), *(list(each.values()) for each in values)]
+        click.echo(csv_text(lines), nl=False)
 
 
 def _print_table(header: Sequence[str], rows: Iterable[Sequence[object]], noheader: bool) -> None:

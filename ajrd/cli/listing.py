@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,13 +13,11 @@ from typing import Any, TypeVar
 import click
 
 from ajrd.cli.fields import Field, Row, Shown, cell
+from ajrd.cli.sheet import csv_text
 from ajrd.cli.textlist import TextList
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WANTED = re.compile(r"([a-z_]+)(?::(\.?)(\d{1,4}))?")
-#: What a spreadsheet takes for the beginning of a formula, in ASCII and in full width.
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 @dataclass(slots=True)
@@ -67,13 +63,10 @@ class Output:
         return [each.name for each in self.fields]
 
     def _csv(self, rows: list[Row], begin: bool) -> list[str]:
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
+        lines = [[_cell(row.get(each.field.name)) for each in self.shown] for row in rows]
         if begin and self.header:
-            writer.writerow([each.field.name for each in self.shown])
-        for row in rows:
-            writer.writerow([_harmless(row.get(each.field.name)) for each in self.shown])
-        return out.getvalue().splitlines()
+            lines.insert(0, [each.field.name for each in self.shown])
+        return csv_text(lines).splitlines()
 
 
 def listing(fields: Sequence[Field], default: str) -> Callable[[F], Any]:
@@ -134,11 +127,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def _harmless(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
+def _cell(value: object) -> str:
     if value is None:
         return ""
     text = str(_plain(value)) if isinstance(value, datetime) else cell(value)
-    text = "" if text == "-" else text
-    formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if formula else text
+    return "" if text == "-" else text

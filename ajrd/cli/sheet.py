@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from ajrd.text import printable
 
-#: What makes a spreadsheet take a text for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 -- full width
+#: What a spreadsheet takes for the beginning of a formula, in ASCII and in full width (OWASP, CSV
+#: injection).
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """RFC 4180; None is an empty field, numbers stay numbers."""
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """RFC 4180; None is an empty field, numbers stay numbers, other text stays text."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
     writer.writerows([_field(value) for value in row] for row in rows)
     return out.getvalue()
 
 
 def _field(value: object) -> object:
+    """A text that might be taken for a formula gets an apostrophe before it."""
     if value is None or isinstance(value, int | float):
         return value
     text = printable(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if formula else text
