@@ -9,6 +9,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,17 @@ async def test_a_port_in_use_is_told() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(WebUnavailable, match="another process listens there"):
             places.tcp_socket(listen).__enter__()
+
+
+async def test_who_come_all_at_once_wait_and_are_not_turned_away(
+    world: World, open_dir: Path
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(300):
+            each = stack.enter_context(socket.socket(socket.AF_UNIX))
+            each.setblocking(False)
+            each.connect(str(open_dir / "s"))
+        assert (await world.on_host(JOBS)).status == 200
 
 
 async def test_one_user_cannot_take_all_connections(
