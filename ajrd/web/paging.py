@@ -62,13 +62,17 @@ async def read(
     before = before if wanted.cursor is None else min(before, wanted.cursor)
     found: list[dict[str, Any]] = []
     size, began = FIRST, ticks()
-    while before > least and ticks() - began < ENOUGH:
-        floor, asked = max(least, before - size), ticks()
+    asked = began
+    while before > least:
+        floor = max(least, before - size)
         await _look(database, listing, wanted, floor, before, found)
         if len(found) > wanted.limit:
             kept = found[: wanted.limit]
             return Page(kept, kept[-1]["id"])
-        before, size = floor, size * 2 if ticks() - asked < QUICK else size
+        now, before = ticks(), floor
+        if now - began >= ENOUGH:
+            break
+        asked, size = now, size * 2 if now - asked < QUICK else size
     return Page(found, before if before > least else None)
 
 

@@ -71,6 +71,10 @@ class Doorkeeper:
     people: People
     munge: Munge = field(default_factory=Munge)
 
+    async def end(self, _app: web.Application) -> None:
+        """Asks nobody any more."""
+        self.people.close()
+
     async def identify(self, request: web.Request, peer: Peer) -> Identity:
         """Who asks; raises Problem, MungeUnavailable or PeopleUnavailable."""
         if peer.uid is not None:

@@ -14,7 +14,7 @@ PREFIX = "/api/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method on one path. ``numbers``: what stands in braces in the path is a number.
+    """One method on one path; ``status`` is that of its answer.
 
     ``problems`` are the statuses of its errors, besides those that everything may have.
     """

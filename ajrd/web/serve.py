@@ -44,6 +44,7 @@ def application(
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_polling)
+    app.on_cleanup.append(keeper.end)
     table = [*api.operations(), *asking.operations(), *listen.operations()]
     app.add_routes(_everywhere([each.route() for each in table], site))
     app.add_routes(_everywhere(openapi.routes(table, site.web.base_path), site))

@@ -30,11 +30,15 @@ INSERT INTO actions SELECT seq, seq, 'requeue_hold', seq, 't', 'done', 1, '', {b
   0 FROM seq_1_to_{attempts};
 INSERT INTO events SELECT seq, {begin}, IF(seq % 10, (seq + 1) DIV 2, NULL), 0,
   IF(seq % 1999, 'decision', 'reload'), 'requeue' FROM seq_1_to_{attempts};
+INSERT INTO log_positions SELECT seq, seq, '/home/u/train.out', seq, 0, 0, 0, 0, 't', NULL, NULL,
+  NULL, {begin}, NULL, NULL, NULL FROM seq_1_to_{attempts};
+INSERT INTO requests SELECT seq, seq, 'requeue', 'u0', 'r', IF(seq % 1999, 'done', 'open'), '',
+  {begin}, NULL FROM seq_1_to_{jobs};
 INSERT INTO node_suspicions SELECT seq, seq, CONCAT('n', seq % 600), 'HARDWARE', 'xid', 1, {begin},
   '', NULL FROM seq_1_to_{attempts};
 INSERT INTO job_efficiency_records SELECT seq, seq, 'c', (seq + 1) DIV 2, 'train', 'u0', 'p1', 0,
   'FAILED', 'CRASH', 'segfault', 'recovered', 1, 4, 8, {begin}, NULL, {begin}, NULL, NULL,
   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, {begin} FROM seq_1_to_{attempts};
 ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, node_suspicions,
-  job_efficiency_records;
+  log_positions, requests, job_efficiency_records;
 """  # noqa: S608 -- numbers alone

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from ajrd.store import listing
+from ajrd.store import listing, requests, story
 from ajrd.store.driver import Connection, connect
 from ajrd.store.listing import Listing
 from ajrd.store.queries import Query
@@ -35,6 +35,21 @@ VALUES: Mapping[str, tuple[object, object]] = {
 }
 
 
+#: What is asked beside lists: of one job, of requests, of events as they come.
+SINGLE = (
+    listing.events_behind(ATTEMPTS - 5, 500),
+    listing.events_numbered([7, ATTEMPTS - 5]),
+    story.attempts(7),
+    story.anomalies(7),
+    story.decisions(7),
+    story.actions(7),
+    story.sources(7),
+    requests.open_requests(),
+    requests.requests_of(7),
+    requests.request_by_id(7),
+)
+
+
 def filters_of(each: Listing) -> Iterator[dict[str, object]]:
     """None, each alone and each pair, with a value that leaves little and one that leaves much."""
     yield {}
@@ -60,7 +75,8 @@ async def test_no_page_reads_a_table_from_end_to_end(mysql: Schema) -> None:
                     query = each.rows(wanted, floor, ATTEMPTS + 1, 101, owner)
                     assert scanned(reader, query) == [], (each.table, wanted, owner, floor)
         assert reader.all(each.span())[0]["least"] == 1
-    assert scanned(reader, listing.events_behind(ATTEMPTS - 5, 500)) == []
+    for query in SINGLE:
+        assert scanned(reader, query) == [], query.sql
     reader.close()
 
 

@@ -78,7 +78,7 @@ def check(described: OpenApiSchema, name: str, mode: GenerationMode, examples: i
 
 @pytest.mark.parametrize(("name", "mode"), ASKED)
 def test_the_api_is_as_described(described: OpenApiSchema, name: str, mode: GenerationMode) -> None:
-    check(described, name, mode, 5)
+    check(described, name, mode, 8)
 
 
 @pytest.mark.full
