@@ -1,9 +1,8 @@
-"""Errors as the reader sees them: problem details (RFC 9457), or a small page for a browser."""
+"""Errors as the reader sees them: problem details (RFC 9457), or a page for a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +12,8 @@ from ajrd.errors import AjrdError
 from ajrd.web.answer import encoded
 
 MEDIA_TYPE = "application/problem+json"
+#: Makes the page of an error: by the request, the status and a sentence.
+ERROR_PAGE: web.AppKey[Callable[[web.Request, int, str], web.Response]] = web.AppKey("error_page")
 
 
 class Problem(AjrdError):
@@ -47,23 +48,14 @@ def not_found(what: str = "page") -> Problem:
 def response(problem: Problem, request: web.Request, request_id: str) -> web.Response:
     """The answer to a program, or to a browser that has asked for a page."""
     headers = {"Cache-Control": "no-store", **problem.headers}
-    if _wants_page(request):
-        text = _page(problem, request_id)
-        return web.Response(
-            status=problem.status, headers=headers, text=text, content_type="text/html"
-        )
+    make_page = request.app.get(ERROR_PAGE)
+    if make_page is not None and _wants_page(request):
+        page = make_page(request, problem.status, problem.detail)
+        page.headers.update(headers)
+        return page
     body = encoded(problem.document(request_id))
     return web.Response(status=problem.status, headers=headers, body=body, content_type=MEDIA_TYPE)
 
 
 def _wants_page(request: web.Request) -> bool:
     return "text/html" in request.headers.get("Accept", "") and "/api/" not in request.path
-
-
-def _page(problem: Problem, request_id: str) -> str:
-    title = escape(HTTPStatus(problem.status).phrase)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="color-scheme" content="light dark"><h1>{title}</h1>'
-        f"<p>{escape(problem.detail)}</p><p>Request {escape(request_id)}</p></html>"
-    )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -12,12 +10,14 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from ajrd.web import api, asking, listen, openapi
+from ajrd.web import api, asking, listen, metrics, openapi, pages
 from ajrd.web.limits import Buckets
 from ajrd.web.middleware import Door, add_headers, compact, problems, same_site
+from ajrd.web.pages import Shell
 from ajrd.web.peers import Doorkeeper, trusts
 from ajrd.web.people import People
 from ajrd.web.places import Place, is_ours, tcp_socket, unix_socket
+from ajrd.web.problem import ERROR_PAGE
 from ajrd.web.site import SITE, Site
 from ajrd.web.stream import Hub
 
@@ -48,16 +48,11 @@ def application(
     table = [*api.operations(), *asking.operations(), *listen.operations()]
     app.add_routes(_everywhere([each.route() for each in table], site))
     app.add_routes(_everywhere(openapi.routes(table, site.web.base_path), site))
-    for routes in (*_parts(), *extra):
-        app.add_routes(_everywhere(routes(site), site))
+    shell = Shell(site)
+    app[ERROR_PAGE] = shell.error
+    for more in (pages.routes(site, shell), metrics.routes(site), *(each(site) for each in extra)):
+        app.add_routes(_everywhere(more, site))
     return app
-
-
-def _parts() -> Iterable[Routes]:
-    """The pages and the metrics."""
-    for name in ("ajrd.web.pages", "ajrd.web.metrics"):
-        if importlib.util.find_spec(name) is not None:
-            yield importlib.import_module(name).routes
 
 
 def _everywhere(routes: Iterable[web.RouteDef], site: Site) -> Iterable[web.RouteDef]:

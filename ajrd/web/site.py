@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -53,6 +53,14 @@ class ServiceFacts:
     store_away_since: datetime | None = None
     sources: Sequence[SourceFacts] = ()
     troubles: Sequence[Trouble] = field(default=())
+
+
+def told_to(facts: ServiceFacts, *, everybody: bool) -> ServiceFacts:
+    """What may be shown: what names hosts, accounts and jobs of others is for operators."""
+    if not everybody:
+        return facts
+    sources = tuple(replace(source, why="") for source in facts.sources)
+    return replace(facts, host="", pid=0, slurm_why="", store_url="", troubles=(), sources=sources)
 
 
 class ServiceView(Protocol):

@@ -255,6 +255,15 @@ async def test_what_names_hosts_and_others_is_told_to_operators_alone(world: Wor
     assert (whole["host"], whole["troubles"][0]["message"]) == ("head", "of job 7")
 
 
+async def test_a_browser_gets_an_error_in_the_frame_of_the_pages(world: World) -> None:
+    page = await world.get("/nowhere", "ada", Accept="text/html")
+    text = page.body.decode()
+    assert page.status == 404
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "<nav" in text
+    assert "there is no such page" in text
+
+
 async def test_the_page_about_the_api_needs_nothing_from_elsewhere(world: World) -> None:
     page = await world.get("/api", "ada")
     text = page.body.decode()

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from ajrd.model import Kind, Role, Verb
+from ajrd.web.identity import Identity, Way
 from ajrd.web.pages.look import LANES
 from tests.web.looking import Seen
 from tests.web.place import ADA, BOB, Place, now
@@ -358,6 +359,24 @@ async def test_the_service_page_tells_of_leader_sources_and_troubles(
         assert words in page.words
     place.service.changes["slurm_seen_at"] = now() - timedelta(minutes=5)
     assert "silent" in (await seen(client, "/service")).words
+
+
+async def test_what_names_hosts_and_jobs_of_others_is_for_operators(
+    place: Place, client: Client
+) -> None:
+    await place.store.acquire_lease("3fa9c1", "head2", 99, 20.0)
+    told = await seen(client, "/service")
+    place.who = Identity("ada", operator=False, way=Way.PROXY)
+    page = await seen(client, "/service")
+    facts = place.service.facts()
+    secrets = [facts.host, facts.store_url, facts.troubles[0].message, "503 from Loki", "head2"]
+    assert [text for text in secrets if text not in told.words] == []
+    assert [text for text in secrets if text in page.words] == []
+    assert "somebody leads" in page.words
+    place.database.breaker.failed("no route to db1")
+    away = await client.get("/")
+    assert away.status == 503
+    assert "no route to db1" not in await away.text()
 
 
 @pytest.mark.parametrize("path", ["/", "/nodes", "/anomalies", "/efficiency"])

@@ -17,7 +17,7 @@ from ajrd.web.pages import words
 from ajrd.web.pages.assets import Assets
 from ajrd.web.pages.lanes import SAID
 from ajrd.web.pages.links import Links
-from ajrd.web.site import Site
+from ajrd.web.site import Site, told_to
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,11 +47,12 @@ class Shell:
         self, request: web.Request, template: str, status: int = 200, **values: Any
     ) -> web.Response:
         """A page or a part of one."""
-        who = request.get(IDENTITY)
+        trusted = _is_trusted(request)
         shared = {
             "now": self.now(),
-            "who": who,
-            "service": self.site.service.facts(),
+            "who": request.get(IDENTITY),
+            "trusted": trusted,
+            "service": told_to(self.site.service.facts(), everybody=not trusted),
             "here": request.path.removeprefix(self.links.base),
         }
         text = self._templates.get_template(template).render(shared | values)
@@ -88,11 +89,16 @@ class Shell:
             code=503,
             title=title,
             advice=advice,
-            message=str(error),
+            message=str(error) if _is_trusted(request) else "",
             since=self.now() - away,
         )
         response.headers["Retry-After"] = "5"
         return response
+
+
+def _is_trusted(request: web.Request) -> bool:
+    who = request.get(IDENTITY)
+    return who is not None and who.sees_all
 
 
 def owner(request: web.Request) -> str | None:

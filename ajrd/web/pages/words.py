@@ -12,11 +12,13 @@ from markupsafe import Markup
 NOTHING = "\N{EN DASH}"
 #: What an error means, and what can be done about it.
 ERRORS = {
+    401: ("Who are you?", "Log in at this site's proxy, or ask on the head node: `ajrd status`."),
     403: ("Not for you", "Ask an operator of this site, or log in as the owner of the job."),
     404: (
         "Not here",
         "Either there is no such job, or it belongs to somebody else, or its history was pruned.",
     ),
+    429: ("Too fast", "Wait a little before you ask again."),
     500: ("Something went wrong", "The service's log says what."),
     503: (
         "The database is away",
