@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,7 @@ from ajrd.model import DecisionState
 from ajrd.store.history import JobHistory
 from labcluster.cluster import Lab
 from labcluster.errors import LabError
+from labcluster.ports import free_block
 from labdemo.service import Service
 from labdemo.stages import STAGES, Stages, Watcher
 from labdemo.story import Story
@@ -46,20 +48,34 @@ def main() -> int:
 
 def _play(console: Console, folder: Path, *, full: bool, keep: bool) -> int:
     lab = Lab(folder / "lab")
-    service = Service(_subfolder(folder, "ajrd"), lab.conf)
+    own = _subfolder(folder, "ajrd")
+    service = Service(own, lab.conf, web=_web(own) if keep else {})
     began = time.monotonic()
     try:
         lab.up(nodes=8)
         version = lab.command("sinfo", "--version").strip()
         console.print(f"{version}: 8 nodes are idle after {time.monotonic() - began:.1f} s")
         service.start()
-        console.print(f"ajrd runs in act mode on its embedded store, log {service.log}\n")
+        console.print(f"ajrd runs in act mode on its embedded store, log {service.log}")
+        if keep:
+            console.print(f"dashboard: {_dashboard(service)}", style="bold")
+        console.print()
         done = _run_job(console, lab, service, _subfolder(folder, "work"), full=full)
     finally:
         if not keep:
             _end(lab, service)
     _farewell(console, folder, lab, service, keep=keep)
     return 0 if done else 1
+
+
+def _web(folder: Path) -> dict[str, Any]:
+    """Pages for anybody on this host to read; who steers says by the socket who he is."""
+    address = f"127.0.0.1:{free_block(1)}"
+    return {"socket": str(folder / "ajrd.sock"), "listen": address, "anonymous_read": True}
+
+
+def _dashboard(service: Service) -> str:
+    return f"http://{service.values['web']['listen']}/"
 
 
 def _run_job(console: Console, lab: Lab, service: Service, work: Path, *, full: bool) -> bool:
@@ -149,6 +165,7 @@ def _farewell(console: Console, folder: Path, lab: Lab, service: Service, *, kee
         console.print("  README.md, docs/        how to run ajrd on your own cluster")
         return
     console.print("Left running for you:", style="bold")
+    console.print(f"  {_dashboard(service)}    the dashboard, for anybody on this host to read")
     console.print(f"  eval $(slurm/lab env --dir {lab.root})    then sbatch, squeue, scontrol")
     console.print(f"  export AJRD_CONFIG={service.config}    then .venv/bin/ajrd list")
     pid = service.process.pid if service.process else 0

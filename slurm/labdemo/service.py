@@ -27,7 +27,10 @@ PATIENCE = 60.0
 
 
 class Service:
-    """The service of one lab. ``sections`` replace those of the configuration, key by key."""
+    """The service of one lab. ``sections`` replace those of the configuration, key by key.
+
+    ``values`` is the configuration.
+    """
 
     def __init__(self, folder: Path, slurm_conf: Path, **sections: dict[str, Any]) -> None:
         self.folder = folder
@@ -41,6 +44,7 @@ class Service:
         }
         for name, section in sections.items():
             values[name] = values.get(name, {}) | section
+        self.values = values
         self.config.write_text(yaml.safe_dump(values, sort_keys=False))
 
     def start(self, **variables: str) -> None:
