@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ajrd.cli.words import BRANCHES, OUTCOMES, VERBS
 from ajrd.detect.classify import classify
-from ajrd.model import Anomaly, DecisionState, Directive, JobState, Verdict
+from ajrd.model import Anomaly, DecisionState, Directive, JobState, Role, Verdict
 from ajrd.policy.directive import NotManaged
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
 from ajrd.store.history import AttemptHistory, JobHistory
@@ -125,6 +125,8 @@ def _line(record: AnomalyRecord, verdict: Verdict, remark: str) -> Iterator[str]
     sign = "*" if finding == verdict.finding else " "
     clock = seen.detected_at.astimezone().strftime("%H:%M:%S")
     what = f"{finding.kind} {finding.cause}{_where(seen)}"
+    if finding.role is Role.BENIGN:
+        what = f"speaks against {what}"
     yield printable(f"  {sign} {clock}  {finding.role:8}  {what}{remark}")
     yield printable(f"                        {_place(seen)}: {finding.text}")
 

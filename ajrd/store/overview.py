@@ -154,14 +154,17 @@ def actions_of(decisions: Sequence[int]) -> Query:
 
 
 def anomalies_of(attempts: Sequence[int], each: int) -> Query:
-    """At most ``each`` of every attempt, its roots first; ``total`` is how many it has."""
+    """At most ``each`` of every attempt, its roots first; ``total`` is how many it has.
+
+    Benign lines only take the weight from others: they are nothing that went wrong.
+    """
     places, values = _among("attempt", attempts)
     return Query(
         "SELECT anomalies.*, ranked.total AS total FROM (SELECT id,"  # noqa: S608
         " ROW_NUMBER() OVER (PARTITION BY attempt"
         " ORDER BY CASE role WHEN 'root' THEN 0 WHEN 'cascade' THEN 1 ELSE 2 END, id) AS place,"
         " COUNT(*) OVER (PARTITION BY attempt) AS total"
-        f" FROM anomalies WHERE attempt IN ({places})) AS ranked"
+        f" FROM anomalies WHERE attempt IN ({places}) AND role <> 'benign') AS ranked"
         " JOIN anomalies ON anomalies.id = ranked.id WHERE ranked.place <= :each"
         " ORDER BY anomalies.id",
         {**values, "each": each},

@@ -385,6 +385,17 @@ async def test_an_empty_store_says_so(client: Client, path: str) -> None:
     assert page.all("div", class_="empty")
 
 
+async def test_what_speaks_against_a_cause_is_no_anomaly(place: Place, client: Client) -> None:
+    at = now() - timedelta(minutes=5)
+    attempt = await place.teller.attempt(await place.teller.job("7", at), 0, at)
+    text = "srun: forcing job termination"
+    await place.teller.anomaly(attempt, at, text, role=Role.BENIGN, kind=Kind.OOM, cause="oom_host")
+    for path in ("/", "/jobs/7"):
+        page = await seen(client, path)
+        assert "7" in page.words
+        assert text not in page.words
+
+
 async def test_a_job_that_has_not_started_says_why(place: Place, client: Client) -> None:
     await place.teller.job("7", now(), reason="QOSMaxGRESPerUser")
     assert "QOSMaxGRESPerUser" in (await seen(client, "/jobs/7")).words
