@@ -8,6 +8,7 @@ read by another.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import ssl
 import time
@@ -41,6 +42,8 @@ _MYSQL_AWAY = frozenset({
 })  # fmt: skip
 #: Is told of each transaction: whether it writes, its seconds, and "" or why it failed.
 Meter = Callable[[bool, float, str], None]
+#: That a connection which the server has dropped cannot be closed properly is no news.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 _STRICT = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
 
 
