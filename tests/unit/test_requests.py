@@ -436,3 +436,69 @@ def test_the_verbs_fit_their_column() -> None:
     assert max(len(verb) for verb in ("pause", "resume", "requeue", "release", "abandon")) <= (
         table.c.verb.type.length or 0  # type: ignore[attr-defined]
     )
+
+
+async def announced(world: World) -> str:
+    """A job that is about to be requeued: AdminComment says so."""
+    job_id = await running(world)
+    world.crash(job_id)
+    await world.turn()
+    world.clock.pass_by(3)
+    await world.turn()
+    await world.recovery.step(0)
+    return job_id
+
+
+async def test_a_requeue_that_was_abandoned_before_its_kill_is_none_of_the_budget(
+    world: World,
+) -> None:
+    """AdminComment is a witness of the budget: it must not count what did not happen."""
+    job_id = await announced(world)
+    await asked(world, job_id, "abandon")
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert "given up" in seen.admin_comment
+    await world.slurm.requeue(job_id)
+    await world.go_on(200)
+    world.crash(job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id, 1)
+    assert made is not None
+    assert (made.verb, made.outcome) == (Verb.REQUEUE, "successor_started")
+
+
+async def test_who_may_not_act_at_the_moment_takes_no_word_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leads by now may hold the job by that word: without it nobody releases it."""
+    job_id = await announced(world)
+    before = world.seen(job_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Alone, "may_act", lambda _self: False)
+        await world.ask(job_id, "abandon")
+        await world.go_on(5)
+        assert world.seen(job_id) == before
+        assert (await decision(world, job_id)).state is DecisionState.OPEN  # type: ignore[union-attr]
+    await world.go_on(5)
+    assert (await decision(world, job_id)).outcome == "abandoned_by_request"  # type: ignore[union-attr]
+
+
+async def test_the_word_on_a_successor_is_not_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look that ends a decision and the command another ajrd may have requeued it."""
+    job_id = await announced(world)
+    await world.ask(job_id, "abandon")
+    await world.turn()
+    monkeypatch.setattr(Alone, "may_act", lambda _self: _requeued(world, job_id))
+    await world.recovery.step(0)
+    seen = world.seen(job_id)
+    assert seen is not None
+    mark = read_mark(seen.admin_comment)
+    assert mark is not None
+    assert mark.hold_deadline is not None
+
+
+def _requeued(world: World, job_id: str) -> bool:
+    world.slurm.set(job_id, restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD)
+    return True
