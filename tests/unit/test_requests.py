@@ -502,3 +502,37 @@ async def test_the_word_on_a_successor_is_not_taken_back(
 def _requeued(world: World, job_id: str) -> bool:
     world.slurm.set(job_id, restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD)
     return True
+
+
+async def test_many_requests_do_not_keep_recovery_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a slow Slurm each look answers some of them, and each has its turn."""
+    monkeypatch.setattr("ajrd.recovery.requests.PATIENCE", -1.0)
+    jobs = [await running(world) for _ in range(3)]
+    for job_id in jobs:
+        await world.ask(job_id, "release")
+    for done in (1, 2, 3):
+        await world.turn()
+        states = [answer.state for answer in (await world.answers()).values()]
+        assert states.count(RequestState.REFUSED) == done
+
+
+async def test_a_silent_slurm_costs_a_look_one_time_limit(world: World) -> None:
+    """What needs no Slurm has its turn at the next look."""
+    jobs = [await running(world) for _ in range(3)]
+    for job_id, verb in zip(jobs, ("release", "release", "pause"), strict=True):
+        await world.ask(job_id, verb)
+    asked = 0
+
+    async def silent(_job_id: str) -> None:
+        nonlocal asked
+        asked += 1
+        raise SlurmUnavailable("no answer")
+
+    requests = world.recovery._requests
+    requests._slurm = type("Silent", (), {"job": staticmethod(silent)})()
+    for looks in (1, 2, 3):
+        await requests.look()
+        assert asked == min(looks, 2) + (looks > 2)
+    assert (await world.answers())[3].state is RequestState.DONE
