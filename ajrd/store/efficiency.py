@@ -51,9 +51,10 @@ _OF_JOBS = (
 _PROGRESS = (
     "SELECT log_positions.attempt AS attempt, MIN(log_positions.first_progress_at) AS first_at,"
     " MAX(log_positions.progress_at) AS last_at, MIN(log_positions.first_step) AS first_step,"
-    " MAX(log_positions.progress_step) AS last_step FROM log_positions"
+    " MAX(log_positions.progress_step) AS last_step,"
+    " SUM(log_positions.first_progress_at IS NULL) AS untimed FROM log_positions"
     " WHERE log_positions.attempt IN (:these)"
-    " AND log_positions.first_progress_at IS NOT NULL GROUP BY log_positions.attempt"
+    " AND log_positions.progress_at IS NOT NULL GROUP BY log_positions.attempt"
 )
 _FAILURES = (
     "SELECT anomalies.attempt AS attempt, MIN(anomalies.detected_at) AS failed_at"
@@ -147,7 +148,10 @@ def attempts_of_jobs(jobs: Iterable[int]) -> Query:
 
 
 def progress_of(attempts: Iterable[int]) -> Query:
-    """What the logs of each attempt told of its progress; attempts without any are left out."""
+    """What the logs of each attempt told of its progress; attempts without any are left out.
+
+    ``untimed`` counts the logs whose first progress was read by an ajrd that did not keep its time.
+    """
     return Query(*_among(_PROGRESS, attempts))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from sqlalchemy import update
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import DecisionState, Progress, ReadPosition, Verb
@@ -21,6 +22,7 @@ from ajrd.store.driver import connect
 from ajrd.store.efficiency import EfficiencyRecord
 from ajrd.store.queries import Query
 from ajrd.store.records import AttemptRecord, JobRecord
+from ajrd.store.schema import log_positions
 from ajrd.store.store import Store
 from tests.database.samples import a_decision
 from tests.database.server import Schema
@@ -349,3 +351,39 @@ async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
     newest = reader.all(Query(f"EXPLAIN {table.newest_attempt().sql}"))
     assert newest[0]["Extra"] == "Select tables optimized away"
     reader.close()
+
+
+async def test_progress_from_before_an_upgrade_leaves_its_first_unknown(scene: Scene) -> None:
+    """Revision 0003 kept the newest progress alone: that is no start-up of three days."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.progress(first, 160, 0)
+    await _forget_first(scene)
+    await scene.progress(first, 90_000, 900)
+    await scene.progress(first, 90_060, 960)
+    await scene.crash(first, 90_065)
+    await scene.decide(job, first, 90_067)
+    await scene.end(first, 90_070)
+    second = await scene.start(job, 1, 90_080)
+    await scene.progress(second, 90_130, 600)
+    parts = (await scene.turn(91_000))["7", 0].parts
+    assert (parts.starting, parts.productive, parts.lost) == (None, None, None)
+    assert (parts.restart, parts.saved, parts.complete) == (50, BASELINE - 65, True)
+
+
+async def test_an_attempt_that_was_over_before_an_upgrade_did_not_die_while_it_started(
+    scene: Scene,
+) -> None:
+    second = await a_recovery(scene)
+    await _forget_first(scene)
+    await scene.progress(second, 1130, 600)
+    record = (await scene.turn(1300))["7", 0]
+    assert (record.parts.starting, record.parts.productive) == (None, None)
+    assert record.failed_at == at(1065)
+
+
+async def _forget_first(scene: Scene) -> None:
+    """The rows of log_positions as the upgrade from 0003 has left them."""
+    async with scene.store._transaction("testing") as db:
+        gone = {"first_progress_at": None, "first_step": None}
+        await db.execute(update(log_positions).values(gone))
