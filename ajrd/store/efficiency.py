@@ -233,7 +233,7 @@ def ended_since(since: datetime) -> Query:
     """Attempts whose record says that they ended since a moment: for their accounting."""
     return Query(
         "SELECT r.attempt AS attempt, r.started_at AS started_at, r.ended_at AS ended_at,"
-        " jobs.raw_id AS raw_id"
+        " attempts.job AS job, jobs.raw_id AS raw_id"
         " FROM job_efficiency_records r JOIN attempts ON attempts.id = r.attempt"
         " JOIN jobs ON jobs.id = attempts.job WHERE r.ended_at >= :since ORDER BY r.ended_at",
         {"since": _bound(since)},

@@ -302,6 +302,35 @@ async def test_late_accounting_corrects_a_complete_record_once(scene: Scene) -> 
     assert accounting.asked == [[7]]
 
 
+async def test_accounting_corrects_what_is_reckoned_from_the_end_of_the_attempt_before(
+    scene: Scene,
+) -> None:
+    """An end that ajrd saw late is also since when the next attempt was queued."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.end(first, 1000)
+    second = await scene.start(job, 1, 1200)
+    await scene.end(second, 2000, "COMPLETED")
+    assert (await scene.turn(A_DAY))["7", 1].submitted_at == at(1000)
+    told = Told(Execution(7, at(100), at(400)), Execution(7, at(1200), at(2000)))
+    await Accounting(told, scene.store, scene.books, lambda: at(scene.now)).round()
+    after = await scene.turn(A_DAY + 1)
+    assert (after["7", 0].ended_at, after["7", 1].submitted_at) == (at(400), at(400))
+
+
+async def test_attempts_with_numbers_of_pruned_ones_are_reckoned(scene: Scene) -> None:
+    """SQLite gives the numbers of the newest rows again once they are gone."""
+    old = await scene.submit("7")
+    for idx in range(3):
+        await scene.end(await scene.start(old, idx, 100), 200, "COMPLETED")
+    await scene.turn(A_DAY)
+    await scene.store.save_job(replace(old, closed=True))
+    assert (await scene.store.prune(at(A_DAY))).jobs == 1
+    await scene.turn(A_DAY + 10)
+    await scene.end(await scene.start(await scene.submit("8"), 0, A_DAY), A_DAY + 20, "COMPLETED")
+    assert list(await scene.turn(A_DAY + 30)) == [("8", 0)]
+
+
 async def test_accounting_of_another_job_with_the_same_number_says_nothing(scene: Scene) -> None:
     only = await scene.start(await scene.submit(), 0, 100)
     await scene.end(only, 1000, "COMPLETED")
