@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from ajrd.kpi.efficiency import efficiency
 from ajrd.kpi.milestones import RESUBMITTED_WITHIN, Milestones, Steps, Successor
 from ajrd.model import DecisionState, JobState, Verb
+from ajrd.policy.asked import BRANCH
 from ajrd.recovery.sequence import Outcome
 from ajrd.recovery.tracking import REQUEUED
 from ajrd.store import efficiency as table
@@ -112,7 +113,7 @@ def _record(row: Row, facts: _Facts, now: datetime, baseline: float) -> Efficien
 
 def _milestones(row: Row, facts: _Facts, now: datetime) -> Milestones:
     ended, well = _known(row["ended_at"]), row["state"] == JobState.COMPLETED
-    recovered = row["outcome"] in _BROUGHT_BACK
+    recovered = row["outcome"] in _BROUGHT_BACK and row["branch"] != BRANCH
     siblings, following = facts.siblings[row["job"]], facts.following.get(row["attempt"])
     abandoned = row["decision_state"] == DecisionState.ABANDONED
     return Milestones(

@@ -33,7 +33,7 @@ _ENDED = (
     " jobs.cluster AS cluster, jobs.job_id AS job_id, jobs.name AS job_name,"
     " jobs.user AS job_user, jobs.partition AS job_partition,"
     " jobs.first_submit_time AS submit_time,"
-    " decisions.verb AS verb, decisions.state AS decision_state,"
+    " decisions.verb AS verb, decisions.branch AS branch, decisions.state AS decision_state,"
     " decisions.outcome AS outcome, decisions.created_at AS decided_at,"
     " decisions.closed_at AS closed_at, decisions.cause AS cause,"
     " anomalies.kind AS kind, anomalies.detected_at AS detected_at"

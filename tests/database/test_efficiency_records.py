@@ -80,8 +80,10 @@ class Scene:
         outcome: Outcome | None = Outcome.SUCCESSOR_STARTED,
         verb: Verb = Verb.REQUEUE,
         closed: float | None = None,
+        branch: str = "requeue",
     ) -> None:
-        said = replace(a_decision(attempt, verb), created_at=at(seconds), cause="segfault")
+        said = a_decision(attempt, verb)
+        said = replace(said, created_at=at(seconds), cause="segfault", branch=branch)
         kept = await self.store.write_decision(said, job, attempt, ())
         assert kept is not None
         if outcome is None:
@@ -247,6 +249,21 @@ async def test_the_next_job_of_a_chain_is_the_successor(scene: Scene) -> None:
     assert parts.complete
     assert (parts.lost, parts.restart, parts.saved) == (440, 40, BASELINE - 50)
     assert (parts.recovered, parts.manual_downtime) == (True, 0)
+
+
+async def test_a_requeue_that_somebody_asked_for_has_saved_nothing(scene: Scene) -> None:
+    """Its attempt was well, and a person was there."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.progress(first, 160, 0)
+    await scene.progress(first, 1060, 900)
+    await scene.decide(job, first, 1067, branch="operator")
+    await scene.end(first, 1070)
+    second = await scene.start(job, 1, 1080)
+    await scene.progress(second, 1130, 900)
+    parts = (await scene.turn(1300))["7", 0].parts
+    assert (parts.recovered, parts.saved, parts.manual_downtime) == (False, 0, 0)
+    assert (parts.productive, parts.automatic_downtime, parts.complete) == (910, 60, True)
 
 
 async def test_an_open_decision_keeps_a_record_open(scene: Scene) -> None:
