@@ -248,8 +248,7 @@ class Jobs:
         if known is None or tracking.same_submission(known, seen):
             return known
         if not known.closed:
-            closed = replace(known, closed=True, seen_at=now)
-            await self._store.save_job(closed, [("job_closed", "its id was taken")])
+            await self.unseen.close(known, now, "its id was taken")
         return None
 
     async def _recall(self, watched: Watched, known: JobRecord) -> None:

@@ -59,18 +59,20 @@ class Unseen:
                 self._waiting[job.id] = self._waiting.pop(job.id)
 
     async def _closed(self, job: JobRecord, now: datetime) -> bool:
-        """Ends the job and its attempts; False while a decision on one is being carried out."""
-        attempts = await self._store.attempts(job.id)
-        for attempt in attempts:
+        """Ends the job; False while a decision on one of its attempts is being carried out."""
+        for attempt in await self._store.attempts(job.id):
             decision = await self._store.decision(attempt.id)
             if decision is not None and decision.state is DecisionState.OPEN:
                 return False
-        for attempt in attempts:
+        await self.close(job, now, "Slurm had forgotten it when ajrd looked again")
+        return True
+
+    async def close(self, job: JobRecord, now: datetime, why: str) -> None:
+        """The job is over, and so are its attempts; nobody saw how."""
+        for attempt in await self._store.attempts(job.id):
             if attempt.ended_at is None:
                 over = replace(attempt, state="UNKNOWN", ended_at=now)
                 await self._store.save_attempt(over, now, "attempt_ended")
-        why = "Slurm had forgotten it when ajrd looked again"
         closed = replace(job, closed=True, seen_at=now)
         await self._store.save_job(closed, [("job_closed", why)])
         log.info("job_forgotten", job=job.job_id)
-        return True

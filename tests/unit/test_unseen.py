@@ -116,3 +116,19 @@ async def test_a_store_that_fails_meanwhile_only_delays_it(world: World) -> None
     world.store.failing = "after"
     await world.go_on(8)
     assert (await known(world, job_id)).closed
+
+
+async def test_a_job_whose_id_was_taken_while_ajrd_was_down_ends_with_its_attempt(
+    world: World,
+) -> None:
+    job_id = await begun(world)
+    old = await known(world, job_id)
+    world.slurm.finish(job_id)
+    world.clock.pass_by(LONG.total_seconds())
+    await world.slurm.jobs()
+    world.slurm.next_id = int(job_id)
+    restart(world)
+    assert await begun(world) == job_id
+    assert (await known(world, job_id)).id != old.id
+    (attempt,) = await world.store.attempts(old.id)
+    assert (attempt.state, attempt.ended_at is not None) == ("UNKNOWN", True)
