@@ -281,18 +281,21 @@ class Driver:
         if step is Step.RELEASE or passing:
             return Wait(str(error))
         begun = state is ActionState.CLAIMED
-        await self._unmark(decision, run, begun=begun)
+        await self._unmark(decision, run, run.attempt.idx, begun=begun)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
         await self._close(decision, run, end, str(error))
         return end
 
-    async def _unmark(self, decision: DecisionRecord, run: Run, *, begun: bool) -> None:
+    async def _unmark(
+        self, decision: DecisionRecord, run: Run, restarts: int, *, begun: bool
+    ) -> None:
         """AdminComment must not promise a hold that will not come: a later one is not ours.
 
-        Nor must it count a requeue that has not ``begun``. Another attempt has another word.
+        Nor must it count a requeue that has not ``begun``. After further ``restarts`` than were
+        seen another word may stand there.
         """
         seen = await self._slurm.job(run.job.job_id)
-        if seen is None or seen.restarts != run.attempt.idx or not same_submission(run.job, seen):
+        if seen is None or seen.restarts != restarts or not same_submission(run.job, seen):
             return
         used = decision.used - (decision.verb is Verb.REQUEUE and not begun)
         reason = f"given up: {decision.reason}"
@@ -317,14 +320,14 @@ class Driver:
 
         That is a command: who has lost the lease would take back the word of whoever has it.
         """
-        if end.outcome is not Outcome.ABANDONED_BY_REQUEST:
-            await self._close(decision, run, end, _detail(end, situation.job))
-            return end
-        if Step.ANNOUNCE in situation.begun and not situation.requeue_begun:
+        seen = situation.job
+        asked = end.outcome is Outcome.ABANDONED_BY_REQUEST
+        promised = Step.ANNOUNCE in situation.begun and not situation.requeue_begun
+        if seen is not None and promised and (asked or _stands(decision, end)):
             if not (run.notebook or self._leads.may_act()):
                 return Wait("the lease could not be renewed")
-            await self._unmark(decision, run, begun=False)
-        await self._close(decision, run, end, run.abandon)
+            await self._unmark(decision, run, seen.restarts, begun=False)
+        await self._close(decision, run, end, run.abandon if asked else _detail(end, seen))
         return end
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
@@ -338,6 +341,12 @@ class Driver:
             state=state.value,
             outcome=outcome.value,
         )
+
+
+def _stands(decision: DecisionRecord, end: End) -> bool:
+    """Would the word of a requeue be taken for that of somebody else's hold or requeue?"""
+    by_others = end.outcome in (Outcome.HELD_BY_OTHERS, Outcome.REQUEUED_BY_OTHERS)
+    return decision.verb is Verb.REQUEUE and by_others
 
 
 def _detail(end: End, seen: JobInfo | None) -> str:

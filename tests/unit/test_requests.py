@@ -16,6 +16,7 @@ from ajrd.policy.evidence import Pulse
 from ajrd.recovery.leadership import Alone
 from ajrd.recovery.settings import Settings
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
+from ajrd.slurm.memory import MemorySlurm
 from ajrd.store.queries import Query
 from ajrd.store.records import DecisionRecord, RequestRecord
 from ajrd.store.schema import requests as table
@@ -536,3 +537,34 @@ async def test_a_silent_slurm_costs_a_look_one_time_limit(world: World) -> None:
         await requests.look()
         assert asked == min(looks, 2) + (looks > 2)
     assert (await world.answers())[3].state is RequestState.DONE
+
+
+async def test_a_hold_that_an_administrator_puts_in_between_is_not_taken_for_ours(
+    world: World,
+) -> None:
+    """AdminComment has announced one; neither its deadline nor its owner may end this one."""
+    job_id = await announced(world)
+    await MemorySlurm.requeue_hold(world.slurm, job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id)
+    assert made is not None
+    assert made.outcome == "held_by_others"
+    answer = await asked(world, job_id, "release")
+    assert answer.state is RequestState.REFUSED
+    await world.go_on(300, step=10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert seen.held is HoldBy.REQUEUE_HOLD
+
+
+async def test_a_requeue_that_somebody_else_was_quicker_with_is_none_of_the_budget(
+    world: World,
+) -> None:
+    job_id = await announced(world)
+    world.slurm.admin_requeue(job_id)
+    await world.go_on(200)
+    world.crash(job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id, 1)
+    assert made is not None
+    assert (made.verb, made.outcome) == (Verb.REQUEUE, "successor_started")
