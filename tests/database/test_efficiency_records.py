@@ -399,6 +399,21 @@ async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
     reader.close()
 
 
+async def test_the_next_of_a_workflow_is_found_among_many_of_its_user(mysql: Schema) -> None:
+    """A user who submits each job under a name of its own costs no walk over all of them."""
+    store = await Store.open(mysql.address())
+    mine = "UPDATE jobs SET user = 'u7', name = CONCAT('n', id); ANALYZE TABLE jobs;"
+    mysql.query(MANY_ROWS + RECORDS + mine)
+    row = (await store.look_up(table.ended_attempts([7])))[0]
+    await store.close()
+    query = table.next_of_workflow(row, at(0), at(3600))
+    reader = connect(mysql.address())
+    steps = reader.all(Query(f"EXPLAIN {query.sql}", query.values))
+    reader.close()
+    (jobs,) = (step for step in steps if step["table"] == "jobs")
+    assert (jobs["key"], jobs["rows"]) == ("ix_jobs_workflow", "1")
+
+
 async def test_progress_from_before_an_upgrade_leaves_its_first_unknown(scene: Scene) -> None:
     """Revision 0003 kept the newest progress alone: that is no start-up of three days."""
     job = await scene.submit()
