@@ -23,7 +23,7 @@ from watchfiles import awatch
 from ajrd import journal
 from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
-from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable
+from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable, WebUnavailable
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
@@ -52,6 +52,8 @@ _FIXED = ("slurm", "database", "logs", "loki", "web")
 _LOOK_EVERY = 2000
 #: Seconds after which work for reports begins anew that has failed in an unforeseen way.
 _ASIDE_AGAIN = 60.0
+#: Seconds between two tries to take a place for pages and API that is not to be had.
+_WEB_AGAIN = 5.0
 
 
 def run_service(path: Path) -> None:
@@ -75,6 +77,7 @@ class Service:
         self._checkpoint = _checkpoint()
         self._judgement: Judgement
         self._recovery: Recovery | None = None
+        self._why_no_web = ""
         self._vitals = Vitals(config, self._clock)
 
     async def run(self) -> None:
@@ -98,9 +101,32 @@ class Service:
             stack.push_async_callback(connected.close)
             slurm = self._vitals.watch(store, connected, self._judgement)
             if config.web.socket or config.web.listen:
-                await self._open_web(stack)
+                self._why_no_web = await self._try_web(stack)
             await self._serve(store, slurm, alone=embedded is not None)
         log.info("stopped")
+
+    async def _try_web(self, stack: AsyncExitStack, before: str = "") -> str:
+        """As :meth:`_open_web`; why it cannot be, "" if it can.
+
+        Any user may listen on a port, and an address may be another host's at the moment: that is
+        no reason to recover no jobs.
+        """
+        try:
+            await self._open_web(stack)
+        except WebUnavailable as error:
+            if str(error) != before:
+                log.error("web_unavailable", why=str(error))
+            return str(error)
+        return ""
+
+    async def _web_later(self) -> None:
+        """Serves pages and API once their place is free; until cancelled."""
+        while self._why_no_web:
+            await asyncio.sleep(_WEB_AGAIN)
+            async with AsyncExitStack() as stack:
+                self._why_no_web = await self._try_web(stack, self._why_no_web)
+                if not self._why_no_web:
+                    await asyncio.Event().wait()
 
     async def _open_web(self, stack: AsyncExitStack) -> None:
         """Serves pages and API until the stack ends, with connections of their own."""
@@ -134,6 +160,7 @@ class Service:
                 tasks.create_task(self._vitals.run(), name="vitals"),
                 tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
+                tasks.create_task(self._web_later(), name="web"),
                 tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
             ]
             await self._stop.wait()

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ajrd.cli import moments
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.sheet import csv_text
 from ajrd.cli.storeurl import CONFIG_OPTION, store_address
@@ -36,15 +37,15 @@ _GROUP = (
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
-    """``36h``, ``30d``, ``4w`` back from now, or a date or time of ISO 8601, local."""
+    """``36h``, ``30d``, ``4w`` back from now, or as the other commands take it."""
     back = re.fullmatch(r"(\d{1,4})([hdw])", value)
     if back:
         return datetime.now(UTC) - timedelta(hours=int(back[1]) * _UNITS[back[2]])
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        return moments.moment(value, datetime.now().astimezone()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            "is neither like 36h, 30d or 4w nor a date like 2026-01-31"
+            "is neither like 36h, 30d, 4w or now-4weeks nor a date like 2026-01-31"
         ) from None
 
 

@@ -51,20 +51,37 @@ def why(history: JobHistory, attempt: AttemptHistory, site: Background) -> list[
 
 
 def weighed(attempt: AttemptHistory, site: Background) -> tuple[Ripeness, Verdict]:
-    """The evidence up to the decision as the service weighs it, less what progress has answered."""
+    """The evidence up to the decision as the service weighs it, less what progress has answered.
+
+    Progress and the end of the attempt count if they came before the decision, and what it names
+    is what decided: of earlier progress the store keeps the newest alone.
+    """
+    decision, end = attempt.decision, attempt.attempt.ended_at
+    until = decision.created_at if decision else None
     pulses = [
         Pulse(source.path, source.progress_offset, source.progress_at)
         for source in attempt.sources
-        if source.progress_offset is not None and source.progress_at is not None
+        if source.progress_offset is not None
+        and source.progress_at is not None
+        and (until is None or source.progress_at <= until)
     ]
     ripe = weigh(
         [record.anomaly for record in attempt.anomalies if not _later(record, attempt)],
         pulses,
-        ended=attempt.attempt.ended_at is not None,
+        ended=end is not None and (until is None or end <= until),
         settle=site.settle,
         progress_lag=site.progress_lag,
     )
-    return ripe, classify(ripe.standing)
+    verdict, named = classify(ripe.standing), _named(attempt)
+    if named and verdict.finding != named[0].finding:
+        return ripe, classify(named)
+    return ripe, verdict
+
+
+def _named(attempt: AttemptHistory) -> list[Anomaly]:
+    """The line that the decision names as its cause."""
+    row = attempt.decision.anomaly if attempt.decision else None
+    return [record.anomaly for record in attempt.anomalies if row and record.id == row]
 
 
 def _later(record: AnomalyRecord, attempt: AttemptHistory) -> bool:

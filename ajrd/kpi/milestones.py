@@ -49,9 +49,9 @@ class Milestones:
 
     ``failed`` is the first line that stood unanswered by progress, ``decided`` when ajrd's decision
     was written, ``handed_over`` when ajrd gave the job up to people. ``well``: it completed.
-    ``recovered``: ajrd brought the successor. ``by_people``: somebody resubmitted, requeued or held
-    it. ``tells_progress``: the logs of this job are known to tell of progress at all. ``awaits``: a
-    successor is still to be expected.
+    ``recovered``: ajrd brought the successor, unasked. ``by_people``: somebody resubmitted,
+    requeued or held it. ``tells_progress``: the logs of this job are known to tell of progress at
+    all. ``awaits``: a successor is still to be expected.
     """
 
     submitted: datetime

@@ -19,7 +19,7 @@ from ajrd.errors import SlurmUnavailable, StoreUnavailable
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.settings import Clock
 from ajrd.slurm.accounting import MOST, Execution
-from ajrd.store.efficiency import Accounted, ended_since
+from ajrd.store.efficiency import Accounted, attempts_of_jobs, ended_since
 from ajrd.store.rows import Row, moment
 from ajrd.store.store import Store
 
@@ -79,18 +79,20 @@ class Accounting:
             by_job.setdefault(execution.raw_id, []).append(execution)
         told = [(row, _its_own(row, by_job)) for row in rows]
         known = [(row, execution) for row, execution in told if execution is not None]
-        wrong = [
-            Accounted(row["attempt"], execution.start, execution.end)
+        wrong = {
+            Accounted(row["attempt"], execution.start, execution.end): row["job"]
             for row, execution in known
             if _differs(row, execution)
-        ]
+        }
         if wrong:
             await self._correct(wrong)
         self._told.update(row["attempt"] for row, _ in known)
 
-    async def _correct(self, found: Sequence[Accounted]) -> None:
-        await self._store.correct_times(found)
-        self._books.again(one.attempt for one in found)
+    async def _correct(self, found: Mapping[Accounted, int]) -> None:
+        """``found`` tells the job of each; the attempts beside it are reckoned from it, too."""
+        await self._store.correct_times(list(found))
+        beside = await self._store.look_up(attempts_of_jobs(set(found.values())))
+        self._books.again(row["id"] for row in beside)
         log.info("times_corrected", attempts=len(found))
 
 

@@ -77,11 +77,19 @@ class Bookkeeping:
 
     async def _find_new(self) -> None:
         newest = (await self._store.look_up(newest_attempt()))[0]["newest"] or 0
+        if newest < self._looked_at:
+            self._begin_anew()
         while self._looked_at < newest:
             upto = min(self._looked_at + STRETCH, newest)
             found = await self._store.look_up(unfinished(self._looked_at, upto))
             self.again(row["id"] for row in found)
             self._looked_at = upto
+
+    def _begin_anew(self) -> None:
+        """The newest attempts were pruned: SQLite gives their numbers to others."""
+        self._looked_at = 0
+        self._open.clear()
+        self._written.clear()
 
     async def _reckon(self, batch: list[int]) -> None:
         now = self._clock()

@@ -175,8 +175,8 @@ class Driver:
         situation = await self._look(decision, run)
         move = next_move(situation)
         if isinstance(move, End):
-            await self._end(decision, run, move, situation)
-        elif isinstance(move, Do):
+            return await self._end(decision, run, move, situation)
+        if isinstance(move, Do):
             return await self._do(move, decision, run, situation)
         return move
 
@@ -280,17 +280,26 @@ class Driver:
             return Do(step)
         if step is Step.RELEASE or passing:
             return Wait(str(error))
-        await self._unmark(decision, run)
+        begun = state is ActionState.CLAIMED
+        await self._unmark(decision, run, run.attempt.idx, begun=begun)
         end = End(DecisionState.ABANDONED, Outcome.REFUSED_BY_SLURM)
         await self._close(decision, run, end, str(error))
         return end
 
-    async def _unmark(self, decision: DecisionRecord, run: Run) -> None:
-        """AdminComment must not promise a hold that will not come: a later one is not ours."""
+    async def _unmark(
+        self, decision: DecisionRecord, run: Run, restarts: int, *, begun: bool
+    ) -> None:
+        """AdminComment must not promise a hold that will not come: a later one is not ours.
+
+        Nor must it count a requeue that has not ``begun``. After further ``restarts`` than were
+        seen another word may stand there.
+        """
         seen = await self._slurm.job(run.job.job_id)
-        if seen is None:
+        if seen is None or seen.restarts != restarts or not same_submission(run.job, seen):
             return
-        mark = replace(self._mark(decision, run), hold_deadline=None)
+        used = decision.used - (decision.verb is Verb.REQUEUE and not begun)
+        reason = f"given up: {decision.reason}"
+        mark = replace(self._mark(decision, run), hold_deadline=None, used=used, reason=reason)
         with suppress(SlurmRejected):
             comment = with_mark(seen.admin_comment, mark)
             await self._slurm.update(seen.job_id, JobUpdate(admin_comment=comment))
@@ -306,14 +315,20 @@ class Driver:
 
     async def _end(
         self, decision: DecisionRecord, run: Run, end: End, situation: Situation
-    ) -> None:
-        """Closes a decision; one that ends before its hold takes the word of it back."""
-        if end.outcome is not Outcome.ABANDONED_BY_REQUEST:
-            await self._close(decision, run, end, _detail(end, situation.job))
-            return
-        if Step.ANNOUNCE in situation.begun and not situation.requeue_begun:
-            await self._unmark(decision, run)
-        await self._close(decision, run, end, run.abandon)
+    ) -> Move:
+        """Closes a decision; one that ends before its hold takes the word of it back.
+
+        That is a command: who has lost the lease would take back the word of whoever has it.
+        """
+        seen = situation.job
+        asked = end.outcome is Outcome.ABANDONED_BY_REQUEST
+        promised = Step.ANNOUNCE in situation.begun and not situation.requeue_begun
+        if seen is not None and promised and (asked or _stands(decision, end)):
+            if not (run.notebook or self._leads.may_act()):
+                return Wait("the lease could not be renewed")
+            await self._unmark(decision, run, seen.restarts, begun=False)
+        await self._close(decision, run, end, run.abandon if asked else _detail(end, seen))
+        return end
 
     async def _close(self, decision: DecisionRecord, run: Run, end: End, detail: str) -> None:
         state, outcome, now = end.state, end.outcome, self._clock()
@@ -326,6 +341,12 @@ class Driver:
             state=state.value,
             outcome=outcome.value,
         )
+
+
+def _stands(decision: DecisionRecord, end: End) -> bool:
+    """Would the word of a requeue be taken for that of somebody else's hold or requeue?"""
+    by_others = end.outcome in (Outcome.HELD_BY_OTHERS, Outcome.REQUEUED_BY_OTHERS)
+    return decision.verb is Verb.REQUEUE and by_others
 
 
 def _detail(end: End, seen: JobInfo | None) -> str:

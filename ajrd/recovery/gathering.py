@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from ajrd.kpi.efficiency import efficiency
 from ajrd.kpi.milestones import RESUBMITTED_WITHIN, Milestones, Steps, Successor
 from ajrd.model import DecisionState, JobState, Verb
+from ajrd.policy.asked import BRANCH
 from ajrd.recovery.sequence import Outcome
 from ajrd.recovery.tracking import REQUEUED
 from ajrd.store import efficiency as table
@@ -31,11 +32,15 @@ _GIVES_UP = frozenset({JobState.CANCELLED, JobState.COMPLETED})
 
 @dataclass(slots=True)
 class _Facts:
-    """What the store knows of some attempts and those around them."""
+    """What the store knows of some attempts and those around them.
+
+    ``progress`` has those of which the first progress is known, ``last`` all that told of any.
+    """
 
     siblings: dict[int, list[Row]] = field(default_factory=dict)
     following: dict[int, Row] = field(default_factory=dict)
     progress: dict[int, Steps] = field(default_factory=dict)
+    last: dict[int, datetime] = field(default_factory=dict)
     failures: dict[int, datetime] = field(default_factory=dict)
 
 
@@ -60,8 +65,10 @@ async def _facts(store: Store, ended: Sequence[Row]) -> _Facts:
             facts.following[row["attempt"]] = following
     around = [*(row for each in facts.siblings.values() for row in each), *facts.following.values()]
     for row in await store.look_up(table.progress_of({row["id"] for row in around})):
-        facts.progress[row["attempt"]] = table.steps(row)
-    since = {row["attempt"]: _last(facts.progress.get(row["attempt"])) for row in ended}
+        facts.last[row["attempt"]] = _known(row["last_at"])
+        if not row["untimed"]:
+            facts.progress[row["attempt"]] = table.steps(row)
+    since = {row["attempt"]: facts.last.get(row["attempt"]) for row in ended}
     for row in await store.look_up(table.failures_since(since)):
         facts.failures[row["attempt"]] = _known(row["failed_at"])
     return facts
@@ -106,7 +113,7 @@ def _record(row: Row, facts: _Facts, now: datetime, baseline: float) -> Efficien
 
 def _milestones(row: Row, facts: _Facts, now: datetime) -> Milestones:
     ended, well = _known(row["ended_at"]), row["state"] == JobState.COMPLETED
-    recovered = row["outcome"] in _BROUGHT_BACK
+    recovered = row["outcome"] in _BROUGHT_BACK and row["branch"] != BRANCH
     siblings, following = facts.siblings[row["job"]], facts.following.get(row["attempt"])
     abandoned = row["decision_state"] == DecisionState.ABANDONED
     return Milestones(
@@ -122,7 +129,7 @@ def _milestones(row: Row, facts: _Facts, now: datetime) -> Milestones:
         well=well,
         recovered=recovered,
         by_people=_by_people(row, following),
-        tells_progress=any(other["id"] in facts.progress for other in siblings),
+        tells_progress=_tells_progress(row, siblings, facts),
         awaits=_awaits(row, following, now),
         gpus=row["gpus"],
     )
@@ -170,6 +177,13 @@ def _by_people(row: Row, following: Row | None) -> bool:
     return row["outcome"] in _BY_PEOPLE or row["state"] != REQUEUED
 
 
+def _tells_progress(row: Row, siblings: Iterable[Row], facts: _Facts) -> bool:
+    """Would the logs of this attempt have told when its first progress was?"""
+    if row["attempt"] in facts.last and row["attempt"] not in facts.progress:
+        return False
+    return any(other["id"] in facts.progress for other in siblings)
+
+
 def _awaits(row: Row, following: Row | None, now: datetime) -> bool:
     """May there be a successor that has not started yet, or is a decision still open?"""
     if row["decision_state"] == DecisionState.OPEN:
@@ -178,10 +192,6 @@ def _awaits(row: Row, following: Row | None, now: datetime) -> bool:
     if following is not None or over:
         return False
     return now < _known(row["ended_at"]) + RESUBMITTED_WITHIN
-
-
-def _last(steps: Steps | None) -> datetime | None:
-    return None if steps is None else steps.last_at
 
 
 def _known(value: object) -> datetime:

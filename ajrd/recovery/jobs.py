@@ -7,6 +7,7 @@ looking, and what depends on it, goes on without it. Nothing is decided here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from ajrd.policy.eligibility import standing
 from ajrd.policy.evidence import Pulse
 from ajrd.recovery import tracking
 from ajrd.recovery.settings import Clock, Logs, Settings
+from ajrd.recovery.unseen import Unseen
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
 from ajrd.slurm.base import JobUpdate, Slurm
@@ -53,6 +55,7 @@ class Jobs:
         self.cluster = ""
         self.dependents = Dependents()
         self.complete = False
+        self.unseen = Unseen(store)
         self._leaving: list[Watched] = []
         self._last_temporary = 0
 
@@ -64,7 +67,8 @@ class Jobs:
         listing = await self._slurm.jobs()
         now = self._clock()
         self.dependents.look(listing)
-        ours = [seen for seen in listing if self._concerns_us(seen)]
+        expected = self.unseen.ids
+        ours = [seen for seen in listing if self._concerns_us(seen, expected)]
         silence: StoreUnavailable | None = None
         for seen in ours:
             silence = await self._see(seen, now) or silence
@@ -77,11 +81,14 @@ class Jobs:
         if silence is not None:
             raise silence
         self.complete = True
+        rows = {watched.record.id for watched in self.watched.values()}
+        await self.unseen.looked(rows, MISSING_LOOKS, now)
 
-    def _concerns_us(self, seen: JobInfo) -> bool:
+    def _concerns_us(self, seen: JobInfo, expected: Collection[str]) -> bool:
         if seen.array_pending:
             return False
-        return KEY in seen.comment or seen.job_id in self.watched
+        known = seen.job_id in self.watched or seen.job_id in expected
+        return known or KEY in seen.comment
 
     async def _see(self, seen: JobInfo, now: datetime) -> StoreUnavailable | None:
         directive = parse_directive(seen.comment, self.settings.limits)
@@ -241,8 +248,7 @@ class Jobs:
         if known is None or tracking.same_submission(known, seen):
             return known
         if not known.closed:
-            closed = replace(known, closed=True, seen_at=now)
-            await self._store.save_job(closed, [("job_closed", "its id was taken")])
+            await self.unseen.close(known, now, "its id was taken")
         return None
 
     async def _recall(self, watched: Watched, known: JobRecord) -> None:

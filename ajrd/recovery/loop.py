@@ -174,9 +174,11 @@ class Recovery:
 
     async def _resume(self) -> None:
         """Open decisions of an earlier run, or of another ajrd, go on from wherever they are."""
-        for job in await self._store.open_jobs(self._jobs.cluster):
+        known = await self._store.open_jobs(self._jobs.cluster)
+        for job in known:
             for attempt in await self._store.attempts(job.id):
                 await self._go_on(job, attempt)
+        self._jobs.unseen.expect(known)
         self._resumed = True
 
     async def _go_on(self, job: JobRecord, attempt: AttemptRecord) -> None:

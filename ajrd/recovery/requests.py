@@ -9,11 +9,12 @@ which alone knows between which two steps; the request is answered once it shows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
+from ajrd.clock import ticks
 from ajrd.errors import SlurmRejected, SlurmUnavailable
 from ajrd.model import (
     ActionState,
@@ -39,6 +40,8 @@ from ajrd.store.store import Store
 
 log = structlog.get_logger("ajrd.requests")
 
+#: Seconds after which the other requests wait for the next look: recovery waits meanwhile.
+PATIENCE = 1.0
 _GONE = "the job is over: Slurm does not show it any more"
 _PAUSED = "paused: nothing is done to the job until it is resumed"
 _UNDER_WAY = "; the decision under way is still finished, unless it is abandoned"
@@ -70,11 +73,17 @@ class Requests:
         self._leads = leads
         self._clock = clock
         self._driving = driving
+        self._first = 0
 
     async def look(self) -> list[tuple[Watched, Chapter]]:
-        """Carries out what is open; the attempts with a new decision. Raises StoreUnavailable."""
+        """Carries out what is open; the attempts with a new decision. Raises StoreUnavailable.
+
+        What a Slurm that is slow or silent leaves no time for has its turn first at the next look.
+        """
         decided: list[tuple[Watched, Chapter]] = []
-        asked = await self._store.open_requests(self._clock())
+        began = ticks()
+        asked = _turns(await self._store.open_requests(self._clock()), self._first)
+        self._first = 0
         by_row = {watched.record.id: watched for watched in self._jobs.watched.values()}
         for request in asked:
             watched = by_row.get(request.job)
@@ -82,7 +91,8 @@ class Requests:
                 answer = await self._carry_out(request, watched, decided)
             except SlurmUnavailable as error:
                 log.warning("request_waits", request=request.id, why=str(error))
-                continue
+                self._first = request.id + 1
+                break
             if answer is not None:
                 await self._store.answer(answer, self._clock())
                 log.info(
@@ -93,6 +103,9 @@ class Requests:
                     state=answer.state.value,
                     result=answer.result,
                 )
+            if ticks() - began > PATIENCE:
+                self._first = request.id + 1
+                break
         return decided
 
     async def _carry_out(
@@ -223,6 +236,11 @@ class Requests:
             return _refused(request, why_not)
         decided.append((watched, chapter))
         return None
+
+
+def _turns(asked: Sequence[RequestRecord], first: int) -> list[RequestRecord]:
+    """The requests in their order, beginning with this number."""
+    return [*(r for r in asked if r.id >= first), *(r for r in asked if r.id < first)]
 
 
 def _is_held_by(run: Run, seen: JobInfo) -> bool:

@@ -43,4 +43,4 @@ def by_request(*, job: str, node: str, task: str, nodes: int, tasks: int) -> int
 
 def in_details(details: Iterable[str]) -> int:
     """The GPUs that each node gave: ``gpu:h100:2(IDX:0-1)``, one text a node."""
-    return sum(int(number) for each in details for number in _DETAIL.findall(each))
+    return sum(int(number) for each in details for number in _DETAIL.findall(str(each)))

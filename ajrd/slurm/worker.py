@@ -58,7 +58,19 @@ def _job(api: Any, raw_id: int) -> dict[str, Any]:
 
 
 def _job_record(job: Any) -> dict[str, Any]:
-    return record(job, JOB_FIELDS) | {"gpus": _gpus(job)}
+    said = record(job, JOB_FIELDS)
+    return said | {"gpus": _gpus_if_known(job) if said["comment"] else 0}
+
+
+def _gpus_if_known(job: Any) -> int:
+    """For reports alone: what cannot be read must not hide all jobs from recovery.
+
+    Nor is it free, so nobody asks it of jobs without a comment, which ask nothing of ajrd.
+    """
+    try:
+        return _gpus(job)
+    except Exception:  # pyslurm's own, of whatever kind
+        return 0
 
 
 def _gpus(job: Any) -> int:

@@ -33,7 +33,7 @@ _ENDED = (
     " jobs.cluster AS cluster, jobs.job_id AS job_id, jobs.name AS job_name,"
     " jobs.user AS job_user, jobs.partition AS job_partition,"
     " jobs.first_submit_time AS submit_time,"
-    " decisions.verb AS verb, decisions.state AS decision_state,"
+    " decisions.verb AS verb, decisions.branch AS branch, decisions.state AS decision_state,"
     " decisions.outcome AS outcome, decisions.created_at AS decided_at,"
     " decisions.closed_at AS closed_at, decisions.cause AS cause,"
     " anomalies.kind AS kind, anomalies.detected_at AS detected_at"
@@ -51,9 +51,10 @@ _OF_JOBS = (
 _PROGRESS = (
     "SELECT log_positions.attempt AS attempt, MIN(log_positions.first_progress_at) AS first_at,"
     " MAX(log_positions.progress_at) AS last_at, MIN(log_positions.first_step) AS first_step,"
-    " MAX(log_positions.progress_step) AS last_step FROM log_positions"
+    " MAX(log_positions.progress_step) AS last_step,"
+    " SUM(log_positions.first_progress_at IS NULL) AS untimed FROM log_positions"
     " WHERE log_positions.attempt IN (:these)"
-    " AND log_positions.first_progress_at IS NOT NULL GROUP BY log_positions.attempt"
+    " AND log_positions.progress_at IS NOT NULL GROUP BY log_positions.attempt"
 )
 _FAILURES = (
     "SELECT anomalies.attempt AS attempt, MIN(anomalies.detected_at) AS failed_at"
@@ -147,7 +148,10 @@ def attempts_of_jobs(jobs: Iterable[int]) -> Query:
 
 
 def progress_of(attempts: Iterable[int]) -> Query:
-    """What the logs of each attempt told of its progress; attempts without any are left out."""
+    """What the logs of each attempt told of its progress; attempts without any are left out.
+
+    ``untimed`` counts the logs whose first progress was read by an ajrd that did not keep its time.
+    """
     return Query(*_among(_PROGRESS, attempts))
 
 
@@ -229,7 +233,7 @@ def ended_since(since: datetime) -> Query:
     """Attempts whose record says that they ended since a moment: for their accounting."""
     return Query(
         "SELECT r.attempt AS attempt, r.started_at AS started_at, r.ended_at AS ended_at,"
-        " jobs.raw_id AS raw_id"
+        " attempts.job AS job, jobs.raw_id AS raw_id"
         " FROM job_efficiency_records r JOIN attempts ON attempts.id = r.attempt"
         " JOIN jobs ON jobs.id = attempts.job WHERE r.ended_at >= :since ORDER BY r.ended_at",
         {"since": _bound(since)},

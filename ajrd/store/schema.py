@@ -174,6 +174,7 @@ jobs = _table(
     Index("ix_jobs_closed", "cluster", "closed"),
     Index("ix_jobs_job_id", "job_id", "first_submit_time"),
     Index("ix_jobs_user", "user", "id"),
+    Index("ix_jobs_workflow", "user", "name", "id"),
     Index("ix_jobs_partition", "partition", "id"),
     Index("ix_jobs_seen", "closed", "seen_at"),
     Index("ix_jobs_state", "state", "id"),

@@ -572,19 +572,28 @@ async def _save_position(
     )
     changes = values | _furthest(values.get("progress_step"))
     if progress is not None:
-        changes |= _first(values)
+        changes = _first(values) | changes
         values |= {"first_progress_at": now, "first_step": values["progress_step"]}
-    changed = await db.execute(update(log_positions).where(mine).values(changes))
+    change = update(log_positions).where(mine)
+    changed = await db.execute(change.ordered_values(*changes.items()))
     if changed.rowcount == 0:
         await db.execute(insert(log_positions).values(values))
 
 
 def _first(values: dict[str, Any]) -> dict[str, Any]:
-    """The first progress that was ever read stays; its step may come a little later."""
+    """The first progress that was ever read stays; its step may come a little later.
+
+    Where progress was kept before its first was, that is not known. These come first among the
+    changes: MySQL goes by what the ones before have already set.
+    """
     c = log_positions.c
+    step = func.coalesce(c.first_step, values["progress_step"])
+    lost = c.progress_at.is_not(None) & c.first_progress_at.is_(None)
     return {
-        "first_progress_at": func.coalesce(c.first_progress_at, values["progress_at"]),
-        "first_step": func.coalesce(c.first_step, values["progress_step"]),
+        "first_step": case((lost, c.first_step), else_=step),
+        "first_progress_at": case(
+            (c.progress_at.is_(None), values["progress_at"]), else_=c.first_progress_at
+        ),
     }
 
 

@@ -106,6 +106,7 @@ class Counts:
             self.ended.labels(str(attempt_state))
         self.recoveries.labels(Verb.LEAVE.value, "converged", Outcome.LEFT_ALONE.value)
         for verb in (Verb.REQUEUE, Verb.STOP, Verb.CHAIN):
+            self.recoveries.labels(verb.value, DecisionState.OBSERVED.value, NOT_CARRIED_OUT)
             for outcome in Outcome:
                 for state in (DecisionState.CONVERGED, DecisionState.ABANDONED):
                     self.recoveries.labels(verb.value, state.value, outcome.value)

@@ -67,7 +67,7 @@ class Signs(Collector):
         yield from _process(parts)
         yield number(names.LEADER, float(parts.leading is not None))
         if parts.leadership is not None and parts.store is not None:
-            yield from _lease(parts.leadership, parts.store)
+            yield from _lease(parts.leadership, parts.store, leads=parts.leading is not None)
         if parts.store is not None:
             yield from _store(parts.store)
         if parts.slurm is not None:
@@ -86,11 +86,12 @@ def _process(parts: Parts) -> Iterator[Family]:
     yield family(names.MESSAGES, *(((level,), parts.recent.count[level]) for level in GRAVE))
 
 
-def _lease(leadership: Leadership, store: Store) -> Iterator[Family]:
+def _lease(leadership: Leadership, store: Store, *, leads: bool) -> Iterator[Family]:
+    """Who was replaced renews nothing any more: the age of his last renewal is nobody's news."""
     yield number(names.MAY_ACT, float(leadership.may_act()))
     yield number(names.EPOCH, store.epoch)
     age = leadership.renewal_age
-    if age != float("inf"):
+    if leads and age != float("inf"):
         yield number(names.RENEWAL_AGE, age)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from sqlalchemy import update
 
 from ajrd.errors import StoreUnavailable
 from ajrd.model import DecisionState, Progress, ReadPosition, Verb
@@ -21,6 +22,7 @@ from ajrd.store.driver import connect
 from ajrd.store.efficiency import EfficiencyRecord
 from ajrd.store.queries import Query
 from ajrd.store.records import AttemptRecord, JobRecord
+from ajrd.store.schema import log_positions
 from ajrd.store.store import Store
 from tests.database.samples import a_decision
 from tests.database.server import Schema
@@ -78,8 +80,10 @@ class Scene:
         outcome: Outcome | None = Outcome.SUCCESSOR_STARTED,
         verb: Verb = Verb.REQUEUE,
         closed: float | None = None,
+        branch: str = "requeue",
     ) -> None:
-        said = replace(a_decision(attempt, verb), created_at=at(seconds), cause="segfault")
+        said = a_decision(attempt, verb)
+        said = replace(said, created_at=at(seconds), cause="segfault", branch=branch)
         kept = await self.store.write_decision(said, job, attempt, ())
         assert kept is not None
         if outcome is None:
@@ -247,6 +251,21 @@ async def test_the_next_job_of_a_chain_is_the_successor(scene: Scene) -> None:
     assert (parts.recovered, parts.manual_downtime) == (True, 0)
 
 
+async def test_a_requeue_that_somebody_asked_for_has_saved_nothing(scene: Scene) -> None:
+    """Its attempt was well, and a person was there."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.progress(first, 160, 0)
+    await scene.progress(first, 1060, 900)
+    await scene.decide(job, first, 1067, branch="operator")
+    await scene.end(first, 1070)
+    second = await scene.start(job, 1, 1080)
+    await scene.progress(second, 1130, 900)
+    parts = (await scene.turn(1300))["7", 0].parts
+    assert (parts.recovered, parts.saved, parts.manual_downtime) == (False, 0, 0)
+    assert (parts.productive, parts.automatic_downtime, parts.complete) == (910, 60, True)
+
+
 async def test_an_open_decision_keeps_a_record_open(scene: Scene) -> None:
     job = await scene.submit()
     first = await scene.start(job, 0, 100)
@@ -300,6 +319,35 @@ async def test_late_accounting_corrects_a_complete_record_once(scene: Scene) -> 
     assert accounting.asked == [[7]]
 
 
+async def test_accounting_corrects_what_is_reckoned_from_the_end_of_the_attempt_before(
+    scene: Scene,
+) -> None:
+    """An end that ajrd saw late is also since when the next attempt was queued."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.end(first, 1000)
+    second = await scene.start(job, 1, 1200)
+    await scene.end(second, 2000, "COMPLETED")
+    assert (await scene.turn(A_DAY))["7", 1].submitted_at == at(1000)
+    told = Told(Execution(7, at(100), at(400)), Execution(7, at(1200), at(2000)))
+    await Accounting(told, scene.store, scene.books, lambda: at(scene.now)).round()
+    after = await scene.turn(A_DAY + 1)
+    assert (after["7", 0].ended_at, after["7", 1].submitted_at) == (at(400), at(400))
+
+
+async def test_attempts_with_numbers_of_pruned_ones_are_reckoned(scene: Scene) -> None:
+    """SQLite gives the numbers of the newest rows again once they are gone."""
+    old = await scene.submit("7")
+    for idx in range(3):
+        await scene.end(await scene.start(old, idx, 100), 200, "COMPLETED")
+    await scene.turn(A_DAY)
+    await scene.store.save_job(replace(old, closed=True))
+    assert (await scene.store.prune(at(A_DAY))).jobs == 1
+    await scene.turn(A_DAY + 10)
+    await scene.end(await scene.start(await scene.submit("8"), 0, A_DAY), A_DAY + 20, "COMPLETED")
+    assert list(await scene.turn(A_DAY + 30)) == [("8", 0)]
+
+
 async def test_accounting_of_another_job_with_the_same_number_says_nothing(scene: Scene) -> None:
     only = await scene.start(await scene.submit(), 0, 100)
     await scene.end(only, 1000, "COMPLETED")
@@ -349,3 +397,54 @@ async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
     newest = reader.all(Query(f"EXPLAIN {table.newest_attempt().sql}"))
     assert newest[0]["Extra"] == "Select tables optimized away"
     reader.close()
+
+
+async def test_the_next_of_a_workflow_is_found_among_many_of_its_user(mysql: Schema) -> None:
+    """A user who submits each job under a name of its own costs no walk over all of them."""
+    store = await Store.open(mysql.address())
+    mine = "UPDATE jobs SET user = 'u7', name = CONCAT('n', id); ANALYZE TABLE jobs;"
+    mysql.query(MANY_ROWS + RECORDS + mine)
+    row = (await store.look_up(table.ended_attempts([7])))[0]
+    await store.close()
+    query = table.next_of_workflow(row, at(0), at(3600))
+    reader = connect(mysql.address())
+    steps = reader.all(Query(f"EXPLAIN {query.sql}", query.values))
+    reader.close()
+    (jobs,) = (step for step in steps if step["table"] == "jobs")
+    assert (jobs["key"], jobs["rows"]) == ("ix_jobs_workflow", "1")
+
+
+async def test_progress_from_before_an_upgrade_leaves_its_first_unknown(scene: Scene) -> None:
+    """Revision 0003 kept the newest progress alone: that is no start-up of three days."""
+    job = await scene.submit()
+    first = await scene.start(job, 0, 100)
+    await scene.progress(first, 160, 0)
+    await _forget_first(scene)
+    await scene.progress(first, 90_000, 900)
+    await scene.progress(first, 90_060, 960)
+    await scene.crash(first, 90_065)
+    await scene.decide(job, first, 90_067)
+    await scene.end(first, 90_070)
+    second = await scene.start(job, 1, 90_080)
+    await scene.progress(second, 90_130, 600)
+    parts = (await scene.turn(91_000))["7", 0].parts
+    assert (parts.starting, parts.productive, parts.lost) == (None, None, None)
+    assert (parts.restart, parts.saved, parts.complete) == (50, BASELINE - 65, True)
+
+
+async def test_an_attempt_that_was_over_before_an_upgrade_did_not_die_while_it_started(
+    scene: Scene,
+) -> None:
+    second = await a_recovery(scene)
+    await _forget_first(scene)
+    await scene.progress(second, 1130, 600)
+    record = (await scene.turn(1300))["7", 0]
+    assert (record.parts.starting, record.parts.productive) == (None, None)
+    assert record.failed_at == at(1065)
+
+
+async def _forget_first(scene: Scene) -> None:
+    """The rows of log_positions as the upgrade from 0003 has left them."""
+    async with scene.store._transaction("testing") as db:
+        gone = {"first_progress_at": None, "first_step": None}
+        await db.execute(update(log_positions).values(gone))

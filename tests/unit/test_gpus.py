@@ -56,6 +56,7 @@ class Job:
     """As pyslurm shows one whose GPUs Slurm does not count: 3 on n1, and a shard."""
 
     allocated_nodes = "n1"
+    comment = '{"APS": {}}'
     gpus: ClassVar[dict[str, object]] = {}
 
     def __getattr__(self, name: str) -> None:
@@ -69,3 +70,26 @@ def test_pyslurm_is_asked_for_what_each_node_gave_where_slurm_does_not_count() -
     api = SimpleNamespace(Job=SimpleNamespace(load=lambda _: Job()), RPCError=OSError)
     said = answer(api, {"call": "job", "with": {"raw_id": 7}})
     assert said["value"]["gpus"] == 3
+
+
+class Odd(Job):
+    """One whose nodes pyslurm cannot tell."""
+
+    def get_resource_layout_per_node(self) -> dict[str, dict[str, Any]]:
+        raise RuntimeError("no layout")
+
+
+class Foreign(Odd):
+    """One that asks nothing of ajrd."""
+
+    comment = ""
+
+    @property
+    def gpus(self) -> dict[str, object]:  # type: ignore[override]
+        pytest.fail("nobody needs to know")
+
+
+def test_gpus_that_cannot_be_told_hide_no_job_from_recovery() -> None:
+    jobs = SimpleNamespace(load=lambda: {1: Odd(), 2: Foreign(), 3: Job()})
+    said = answer(SimpleNamespace(Jobs=jobs, RPCError=OSError), {"call": "jobs", "with": {}})
+    assert [each["gpus"] for each in said["value"]] == [0, 0, 3]

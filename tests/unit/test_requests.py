@@ -16,6 +16,7 @@ from ajrd.policy.evidence import Pulse
 from ajrd.recovery.leadership import Alone
 from ajrd.recovery.settings import Settings
 from ajrd.slurm.admin_comment import Mark, read_mark, with_mark
+from ajrd.slurm.memory import MemorySlurm
 from ajrd.store.queries import Query
 from ajrd.store.records import DecisionRecord, RequestRecord
 from ajrd.store.schema import requests as table
@@ -436,3 +437,134 @@ def test_the_verbs_fit_their_column() -> None:
     assert max(len(verb) for verb in ("pause", "resume", "requeue", "release", "abandon")) <= (
         table.c.verb.type.length or 0  # type: ignore[attr-defined]
     )
+
+
+async def announced(world: World) -> str:
+    """A job that is about to be requeued: AdminComment says so."""
+    job_id = await running(world)
+    world.crash(job_id)
+    await world.turn()
+    world.clock.pass_by(3)
+    await world.turn()
+    await world.recovery.step(0)
+    return job_id
+
+
+async def test_a_requeue_that_was_abandoned_before_its_kill_is_none_of_the_budget(
+    world: World,
+) -> None:
+    """AdminComment is a witness of the budget: it must not count what did not happen."""
+    job_id = await announced(world)
+    await asked(world, job_id, "abandon")
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert "given up" in seen.admin_comment
+    await world.slurm.requeue(job_id)
+    await world.go_on(200)
+    world.crash(job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id, 1)
+    assert made is not None
+    assert (made.verb, made.outcome) == (Verb.REQUEUE, "successor_started")
+
+
+async def test_who_may_not_act_at_the_moment_takes_no_word_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leads by now may hold the job by that word: without it nobody releases it."""
+    job_id = await announced(world)
+    before = world.seen(job_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Alone, "may_act", lambda _self: False)
+        await world.ask(job_id, "abandon")
+        await world.go_on(5)
+        assert world.seen(job_id) == before
+        assert (await decision(world, job_id)).state is DecisionState.OPEN  # type: ignore[union-attr]
+    await world.go_on(5)
+    assert (await decision(world, job_id)).outcome == "abandoned_by_request"  # type: ignore[union-attr]
+
+
+async def test_the_word_on_a_successor_is_not_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look that ends a decision and the command another ajrd may have requeued it."""
+    job_id = await announced(world)
+    await world.ask(job_id, "abandon")
+    await world.turn()
+    monkeypatch.setattr(Alone, "may_act", lambda _self: _requeued(world, job_id))
+    await world.recovery.step(0)
+    seen = world.seen(job_id)
+    assert seen is not None
+    mark = read_mark(seen.admin_comment)
+    assert mark is not None
+    assert mark.hold_deadline is not None
+
+
+def _requeued(world: World, job_id: str) -> bool:
+    world.slurm.set(job_id, restarts=1, state=JobState.PENDING, held=HoldBy.REQUEUE_HOLD)
+    return True
+
+
+async def test_many_requests_do_not_keep_recovery_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a slow Slurm each look answers some of them, and each has its turn."""
+    monkeypatch.setattr("ajrd.recovery.requests.PATIENCE", -1.0)
+    jobs = [await running(world) for _ in range(3)]
+    for job_id in jobs:
+        await world.ask(job_id, "release")
+    for done in (1, 2, 3):
+        await world.turn()
+        states = [answer.state for answer in (await world.answers()).values()]
+        assert states.count(RequestState.REFUSED) == done
+
+
+async def test_a_silent_slurm_costs_a_look_one_time_limit(world: World) -> None:
+    """What needs no Slurm has its turn at the next look."""
+    jobs = [await running(world) for _ in range(3)]
+    for job_id, verb in zip(jobs, ("release", "release", "pause"), strict=True):
+        await world.ask(job_id, verb)
+    asked = 0
+
+    async def silent(_job_id: str) -> None:
+        nonlocal asked
+        asked += 1
+        raise SlurmUnavailable("no answer")
+
+    requests = world.recovery._requests
+    requests._slurm = type("Silent", (), {"job": staticmethod(silent)})()
+    for looks in (1, 2, 3):
+        await requests.look()
+        assert asked == min(looks, 2) + (looks > 2)
+    assert (await world.answers())[3].state is RequestState.DONE
+
+
+async def test_a_hold_that_an_administrator_puts_in_between_is_not_taken_for_ours(
+    world: World,
+) -> None:
+    """AdminComment has announced one; neither its deadline nor its owner may end this one."""
+    job_id = await announced(world)
+    await MemorySlurm.requeue_hold(world.slurm, job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id)
+    assert made is not None
+    assert made.outcome == "held_by_others"
+    answer = await asked(world, job_id, "release")
+    assert answer.state is RequestState.REFUSED
+    await world.go_on(300, step=10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert seen.held is HoldBy.REQUEUE_HOLD
+
+
+async def test_a_requeue_that_somebody_else_was_quicker_with_is_none_of_the_budget(
+    world: World,
+) -> None:
+    job_id = await announced(world)
+    world.slurm.admin_requeue(job_id)
+    await world.go_on(200)
+    world.crash(job_id)
+    await world.go_on(10)
+    made = await decision(world, job_id, 1)
+    assert made is not None
+    assert (made.verb, made.outcome) == (Verb.REQUEUE, "successor_started")

@@ -16,14 +16,15 @@ import pytest_asyncio
 
 from ajrd.cli.watch import is_over
 from ajrd.cli.words import BRANCHES, OUTCOMES, VERBS
-from ajrd.model import DecisionState, JobState, Verb
+from ajrd.model import DecisionState, JobState, Progress, ReadPosition, Verb
 from ajrd.policy import decide
 from ajrd.policy.asked import BRANCH
 from ajrd.recovery import deciding
 from ajrd.recovery.sequence import Outcome
 from ajrd.store.history import JobHistory, read_history
 from ajrd.store.read import Reader
-from tests.unit.cli_store import HOSTILE, Place, fill
+from ajrd.store.records import DecisionRecord
+from tests.unit.cli_store import HOSTILE, LOG, Place, a_job, crash, fill
 from tests.unit.samples import at
 
 SINCE = ("--since", "2025-01-01")
@@ -141,6 +142,30 @@ def test_explain_names_the_software_of_a_rule_and_what_is_a_consequence(place: P
     assert "cascade   NETWORK nccl_timeout, answered by progress" in said
     said = place.run("explain", "8").output
     assert "rule crash.segfault, of bash" in said
+
+
+async def test_explain_does_not_answer_a_decision_with_what_came_after_it(tmp_path: Path) -> None:
+    """In observe mode, and while other ranks still print, a job goes on behind its decision."""
+    place = Place(tmp_path)
+    store = await place.open()
+    job, attempt = await a_job(store, "7")
+    row = await crash(store, attempt)
+    made = DecisionRecord(
+        id=0, attempt=attempt.id, anomaly=row, verb=Verb.REQUEUE, branch="requeue",
+        reason="CRASH segfault: requeue 1 of 1", exclude_nodes="", state=DecisionState.OBSERVED,
+        outcome="", detail="", hold_deadline=None, created_at=at(14), closed_at=at(14), used=1,
+        cause="segfault",
+    )  # fmt: skip
+    await store.write_decision(made, job, attempt, ())
+    position = ReadPosition(LOG, 1, 2, 90_000, 99, "ab")
+    await store.record_evidence(attempt, [], position, Progress(89_000, 98, "step 77", 77), at(60))
+    for ended in (attempt, replace(attempt, state="COMPLETED", ended_at=at(90))):
+        await store.save_attempt(ended, at(90), "attempt_ended")
+        said = place.run("explain", "7").output
+        assert "What broke first (*): CRASH segfault" in said
+        assert "answered by progress" not in said
+        assert "not carried out" in said
+    await store.close()
 
 
 def test_explain_in_json_has_the_same_reasons(place: Place) -> None:

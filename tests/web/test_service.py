@@ -9,9 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from labcluster.errors import LabError
 from labcluster.ports import free_block
 from tests.database.server import Schema
 from tests.service import Service, until
@@ -58,12 +55,20 @@ def test_leader_and_standby_both_serve_and_a_stop_takes_the_socket_away(
     services[1].stop()
 
 
-def test_a_port_in_use_is_a_clear_error_at_the_start(make_service: MakeService) -> None:
+def test_a_port_in_use_stops_no_recovery_and_is_taken_once_it_is_free(
+    make_service: MakeService,
+) -> None:
+    """Any user may listen on a port before ajrd is started again."""
     port = free_block(1)
     with socket.create_server(("127.0.0.1", port)):
         service = make_service(web={"listen": f"127.0.0.1:{port}"})
-        with pytest.raises(LabError):
-            service.start()
-    words = "\n".join(service.last_words(5))
-    assert f"cannot listen on web.listen 127.0.0.1:{port}: another process listens there" in words
+        service.start()
+        until("the port to be missed", lambda: "web_unavailable" in service.log.read_text())
+        words = "\n".join(service.last_words(20))
+    said = f"cannot listen on web.listen 127.0.0.1:{port}: another process listens there"
+    assert said in words
     assert "Traceback" not in words
+    until("the port to be taken", lambda: "web_serves" in service.log.read_text())
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    assert service.stop() == 0

@@ -265,6 +265,8 @@ async def test_the_lease_is_told(service: Living) -> None:
     assert service.value("ajrd_lease_epoch") == 1
     assert service.value("ajrd_lease_usable") == 1
     assert 0 <= (service.value("ajrd_lease_renewal_age_seconds") or -1) < 20
+    service.vitals.stands_by()
+    assert service.value("ajrd_lease_renewal_age_seconds") is None, "he was replaced"
 
 
 async def test_loki_is_told_for_each_tenant(service: Living) -> None:

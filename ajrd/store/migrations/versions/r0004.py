@@ -19,7 +19,7 @@ _WORDS = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _ZERO = sa.text("0")
 _INDEXES = {
-    "jobs": {"ix_jobs_state": ["state", "id"]},
+    "jobs": {"ix_jobs_state": ["state", "id"], "ix_jobs_workflow": ["user", "name", "id"]},
     "attempts": {"ix_attempts_started": ["started_at"]},
     "anomalies": {
         "ix_anomalies_kind": ["kind", "id"],
