@@ -109,16 +109,16 @@ class Door:
         if place == "/healthz":
             _refuse(self.per_user.take(str(peer)))
             return Identity("", operator=False, way=Way.ANONYMOUS)
-        proves = peer.uid is None and "Authorization" in request.headers
+        proves = self.keeper.asks_munge(request, peer)
         if proves:
             _refuse(self.failures.wait(str(peer)))
         try:
             identity = await self.keeper.identify(request, peer)
-        except Problem:
+            self._admit(identity, place, peer)
+        except Problem:  # also a good credential too many: munged was asked for it
             if proves:
                 self.failures.take(str(peer))
             raise
-        self._admit(identity, place, peer)
         return identity
 
     def _admit(self, identity: Identity, place: str, peer: Peer) -> None:

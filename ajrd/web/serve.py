@@ -52,7 +52,14 @@ def application(
     app[ERROR_PAGE] = shell.error
     for more in (pages.routes(site, shell), metrics.routes(site), *(each(site) for each in extra)):
         app.add_routes(_everywhere(more, site))
+    if site.web.base_path:
+        app.router.add_get(site.web.base_path, _begin)
     return app
+
+
+async def _begin(request: web.Request) -> web.StreamResponse:
+    """Whoever has left out the slash behind the base path."""
+    raise web.HTTPPermanentRedirect(f"{request.app[SITE].web.base_path}/")
 
 
 def _everywhere(routes: Iterable[web.RouteDef], site: Site) -> Iterable[web.RouteDef]:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,6 +184,52 @@ async def test_who_fails_to_prove_himself_too_often_has_to_wait(munged: World) -
     found = [(await munged.get(JOBS, Authorization="MUNGE x")).status for _ in range(60)]
     assert found[:30] == [401] * 30
     assert 429 in found
+
+
+async def test_munged_is_not_asked_without_end_for_one_who_asks_too_often(
+    address: Address, open_dir: Path, munge: Path
+) -> None:
+    keeper = Doorkeeper(WebSection(), People(), Munge(("unmunge", f"--socket={munge}")))
+    async with a_world(address, open_dir, keeper=keeper, requests_per_minute=1) as world:
+        asked = []
+
+        async def uid(credential: str, purpose: str) -> int:
+            asked.append(credential)
+            return os.getuid()
+
+        keeper.munge = SimpleNamespace(uid=uid)  # type: ignore[assignment]
+        found = [(await world.get(JOBS, Authorization="MUNGE x")).status for _ in range(60)]
+    assert found == [200] + [429] * 59
+    assert len(asked) <= 35
+
+
+async def test_nobody_shuts_out_the_others_behind_a_proxy(address: Address, open_dir: Path) -> None:
+    basic = {"Authorization": "Basic YWRhOmFkYQ=="}
+    async with a_world(address, open_dir) as world:
+        found = [(await world.get(JOBS, "not a name", **basic)).status for _ in range(60)]
+        assert found == [400] * 60
+        found = [(await world.get(JOBS, Authorization="MUNGE x")).status for _ in range(60)]
+        assert (found[0], found[-1]) == (401, 429)
+        assert (await world.get(JOBS, "ada", **basic)).status == 200
+
+
+async def test_who_is_not_known_may_be_so_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = People()
+    known = {"ada": False}
+
+    def entry(name: str) -> pwd.struct_passwd:
+        if not known[name]:
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 4242, 4242, "", "/", "/bin/sh"))
+
+    monkeypatch.setattr("ajrd.web.people.pwd.getpwnam", entry)
+    monkeypatch.setattr("ajrd.web.people._UNKNOWN_HOLDS", 0.0)
+    assert await people.by_name("ada") is None
+    known["ada"] = True
+    found = await people.by_name("ada")
+    assert found is not None
+    assert found.name == "ada"
+    people.close()
 
 
 async def test_a_proxy_on_the_list_says_who_asks(address: Address, open_dir: Path) -> None:

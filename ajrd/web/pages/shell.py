@@ -98,7 +98,7 @@ class Shell:
 
 def _is_trusted(request: web.Request) -> bool:
     who = request.get(IDENTITY)
-    return who is not None and who.sees_all
+    return who is not None and who.operator
 
 
 def owner(request: web.Request) -> str | None:
