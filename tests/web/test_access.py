@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import pwd
+import re
 import secrets
 import socket
 import tempfile
@@ -255,6 +256,19 @@ async def test_nothing_is_anonymous_but_the_health(address: Address, open_dir: P
     async with a_world(address, open_dir, extra=[tells_who]) as world:
         found = [(await world.get(path)).status for path in ("/healthz", "/metrics", JOBS, "/none")]
         assert found == [200, 401, 401, 401]
+
+
+async def test_the_page_for_nobody_has_its_style_and_tells_nothing(
+    address: Address, open_dir: Path
+) -> None:
+    async with a_world(address, open_dir) as world:
+        page = await world.get("/", Accept="text/html")
+        text = page.body.decode()
+        assert page.status == 401
+        assert "Who are you?" in text
+        assert "leader" not in text
+        for asset in re.findall(r'(?:href|src)="(/static/[^"]+)"', text):
+            assert (await world.get(asset)).status == 200
 
 
 async def test_what_is_configured_as_anonymous_is(address: Address, open_dir: Path) -> None:

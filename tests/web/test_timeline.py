@@ -103,9 +103,15 @@ def test_between_attempts_the_hold_is_told_from_the_queue() -> None:
 
 
 def test_a_job_that_waits_has_a_gap_up_to_now() -> None:
-    made = lane(a_job(closed=False), [], HOUR, at(1800), 900)
+    made = lane(a_job(closed=False, state="PENDING"), [], HOUR, at(1800), 900)
     assert [(gap.kind, gap.x, gap.width) for gap in made.gaps] == [("queue", 0.0, 50.0)]
     assert made.standing == "waiting"
+
+
+def test_a_job_that_has_ended_waits_no_more_while_slurm_still_shows_it() -> None:
+    ended = told(0, 0, 900, outcome=Outcome.STOPPED)
+    made = lane(a_job(closed=False, state="CANCELLED"), [ended], HOUR, at(1800), 900)
+    assert (made.standing, made.gaps) == ("stopped", [])
 
 
 def test_triangles_at_one_place_are_one_that_is_named_after_the_root() -> None:

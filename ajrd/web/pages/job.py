@@ -96,7 +96,7 @@ def _lane(shell: Shell, job: JobRecord, told: Sequence[Told]) -> lanes.Lane:
     """The whole life of the job as one lane."""
     now = shell.now()
     ends = [each.attempt.ended_at or now for each in told]
-    end = now if not job.closed else max(ends, default=now)
+    end = max(ends, default=now) if lanes.is_over(job) else now
     start = min(job.first_submit_time, end - timedelta(seconds=1))
     margin = (end - start) * 0.02
     span = Span(start - margin, end + margin)

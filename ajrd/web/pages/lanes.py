@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from ajrd.model import ResumeMode, Role, Step, Verb
+from ajrd.model import JobState, ResumeMode, Role, Step, Verb
 from ajrd.policy import bounded_json
 from ajrd.policy.directive import Limits, NotManaged, parse_directive
 from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
@@ -22,6 +22,8 @@ from ajrd.web.pages.span import Span
 APART = 25
 #: Pixels that a bar must have to carry the sign of its outcome.
 ROOM_FOR_SIGN = 16
+#: States of a job that has ended.
+_ENDED = frozenset(state.value for state in JobState if state.ended)
 #: Bars are never narrower, in percent.
 _NARROWEST = 0.25
 
@@ -123,9 +125,10 @@ class Lane:
     @property
     def standing(self) -> str:
         """How the job stands, in a word: an outcome, or ``waiting``."""
-        if self.told and (self.job.closed or self.told[-1].outcome is Outcome.RUNNING):
+        over = is_over(self.job)
+        if self.told and (over or self.told[-1].outcome is Outcome.RUNNING):
             return str(self.told[-1].outcome)
-        return "ended" if self.job.closed else "waiting"
+        return "ended" if over else "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,12 @@ def _gaps(job: JobRecord, told: Sequence[Told], span: Span, now: datetime) -> It
 
 
 def _waits_until(job: JobRecord, now: datetime) -> datetime | None:
-    return None if job.closed else now
+    return None if is_over(job) else now
+
+
+def is_over(job: JobRecord) -> bool:
+    """Does it wait and run no more? Slurm shows a job that has ended for some minutes."""
+    return job.closed or job.state in _ENDED
 
 
 def _hold(decision: DecisionRecord, until: datetime) -> tuple[datetime, datetime] | None:
