@@ -18,6 +18,7 @@ from ajrd.web.peers import Doorkeeper, trusts
 from ajrd.web.people import People
 from ajrd.web.places import Place, is_ours, tcp_socket, unix_socket
 from ajrd.web.problem import ERROR_PAGE
+from ajrd.web.share import Share
 from ajrd.web.site import SITE, Site
 from ajrd.web.stream import Hub
 
@@ -38,7 +39,8 @@ def application(
     keeper = keeper or Doorkeeper(site.web, People())
     door = Door(keeper, Buckets(site.web.requests_per_minute))
     app = web.Application(
-        middlewares=[problems, door.middleware(), same_site, compact], client_max_size=_BODY
+        middlewares=[problems, door.middleware(), same_site, Share().middleware(), compact],
+        client_max_size=_BODY,
     )
     app[SITE], app[listen.HUB], app[asking.WRITING] = site, Hub(site.database), asyncio.Lock()
     app.on_response_prepare.append(add_headers)
