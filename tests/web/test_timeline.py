@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -171,6 +172,14 @@ def test_an_axis_has_some_marks_and_all_lie_on_it(length: int, start: int) -> No
     ticks = list(Span(at(start), at(start + length)).ticks())
     assert 1 <= len(ticks) <= 11
     assert all(0 <= tick.x <= 100 for tick in ticks)
+
+
+@pytest.mark.parametrize("hours", [1, 6, 24, 24 * 7])
+def test_on_a_phone_the_marks_of_the_axis_have_room(hours: int) -> None:
+    ticks = list(Span(at(0), at(3600 * hours)).ticks(330))
+    apart = [330 * (after.x - before.x) / 100 for before, after in pairwise(ticks)]
+    assert len(ticks) >= 2
+    assert min(apart) >= 75
 
 
 @pytest.mark.parametrize(
