@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,10 @@ log = structlog.get_logger("ajrd.web")
 _BODY = 64 * 1024
 #: Seconds that a connection may be silent, and that a stop waits for answers under way.
 _SILENT, _ENDING = 75.0, 2.0
+
+#: What is no HTTP is answered so, and not written down: anybody may send it without end.
+_QUIET = logging.getLogger("ajrd.web.http")
+_QUIET.disabled = True
 
 Routes = Callable[[Site], Iterable[web.RouteDef]]
 
@@ -98,6 +103,7 @@ async def serving(site: Site, app: web.Application) -> AsyncIterator[None]:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_QUIET,
             keepalive_timeout=_SILENT,
             shutdown_timeout=_ENDING,
             handler_cancellation=True,
