@@ -58,7 +58,7 @@ export function steering() {
     const { api, verb } = dialog.dataset;
     const reason = part("-reason").value.trim();
     if (!reason) {
-      problem("Say why: others will want to know.");
+      problem("Say why.");
       part("-reason").focus();
       return;
     }
