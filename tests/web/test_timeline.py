@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajrd.model import ActionState, DecisionState, Role, Step, Verb
+from ajrd.policy.directive import Limits
 from ajrd.store.records import ActionRecord, AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.web.pages.efficiency import Sums
 from ajrd.web.pages.job import split
@@ -144,6 +145,13 @@ def test_the_budget_is_what_was_used_and_what_is_allowed() -> None:
     made = lane(a_job(), [told(0, 0, 1, decision=used)], HOUR, at(3600), 900)
     assert made.budget == (1, 1)
     assert lane(a_job(comment=CHAIN), [], HOUR, at(3600), 900).budget is None
+
+
+def test_a_budget_is_never_more_than_the_site_allows() -> None:
+    for wanted, allowed in ((', "max_requeue_times": 9', 2), ("", 1)):
+        comment = f'{{"APS": {{"auto_resume_mode": "requeue"{wanted}}}}}'
+        made = lane(a_job(comment=comment), [], HOUR, at(3600), 900, Limits(1, 2))
+        assert made.budget == (0, allowed)
 
 
 def test_a_chain_is_of_one_user_and_one_name() -> None:

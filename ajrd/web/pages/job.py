@@ -100,7 +100,7 @@ def _lane(shell: Shell, job: JobRecord, told: Sequence[Told]) -> lanes.Lane:
     start = min(job.first_submit_time, end - timedelta(seconds=1))
     margin = (end - start) * 0.02
     span = Span(start - margin, end + margin)
-    return lanes.lane(job, told, span, now, WIDTH)
+    return lanes.lane(job, told, span, now, WIDTH, shell.site.limits())
 
 
 async def _sources(database: Database, attempts: Sequence[int]) -> dict[int, list[SourceRecord]]:

@@ -140,8 +140,15 @@ class Group:
     user: str = ""
 
 
-def lane(job: JobRecord, told: Sequence[Told], span: Span, now: datetime, width: int) -> Lane:
-    """The picture of a job."""
+def lane(
+    job: JobRecord,
+    told: Sequence[Told],
+    span: Span,
+    now: datetime,
+    width: int,
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
+) -> Lane:
+    """The picture of a job; ``limits`` are the site's for requeues."""
     shown = [each for each in told if _overlaps(each.attempt, span)]
     return Lane(
         job=job,
@@ -149,7 +156,7 @@ def lane(job: JobRecord, told: Sequence[Told], span: Span, now: datetime, width:
         bars=[_bar(each, span, now, width) for each in shown],
         gaps=list(_gaps(job, told, span, now)),
         marks=list(_marks(shown, span, width)),
-        budget=_budget(job, told),
+        budget=_budget(job, told, limits),
     )
 
 
@@ -246,11 +253,11 @@ def _weight(record: AnomalyRecord) -> int:
     return _WEIGHTS[record.anomaly.finding.role]
 
 
-def _budget(job: JobRecord, told: Sequence[Told]) -> tuple[int, int] | None:
-    """Requeues used and allowed; None where the job itself does not say how many it wants."""
-    if not job.managed or "max_requeue_times" not in job.comment:
+def _budget(job: JobRecord, told: Sequence[Told], limits: Limits) -> tuple[int, int] | None:
+    """Requeues used and allowed; None where ajrd requeues nothing."""
+    if not job.managed:
         return None
-    directive = parse_directive(job.comment, Limits())
+    directive = parse_directive(job.comment, limits)
     if isinstance(directive, NotManaged) or directive.mode is not ResumeMode.REQUEUE:
         return None
     requeues = (each.decision for each in told)
