@@ -27,12 +27,13 @@ from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable, Web
 from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
+from ajrd.policy.directive import Limits
 from ajrd.recovery.accounting import Accounting
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import lease_seconds, recovery_settings, sacct, sqlite_path
+from ajrd.settings import lease_seconds, limits_of, recovery_settings, sacct, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
@@ -138,8 +139,13 @@ class Service:
         database = Database(config.database.address())
         stack.push_async_callback(database.close)
         view, efficiency = View(vitals.parts), config.efficiency
-        site = Site(database, config.web, efficiency, view, self._clock, vitals.registry)
+        site = Site(
+            database, config.web, efficiency, view, self._clock, vitals.registry, self._limits
+        )
         await stack.enter_async_context(serving(site, application(site)))
+
+    def _limits(self) -> Limits:
+        return limits_of(self._config)
 
     async def _serve(self, store: Store, slurm: Slurm, *, alone: bool) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,8 @@ from ajrd.store.rows import Row
 
 #: Where the API begins; seconds for one answer; rows of a page.
 _PREFIX, _TIMEOUT, _PAGE = "/api/v1", 20.0, 250
+#: Jobs among which the tasks of an array are looked for.
+_SOUGHT = 1000
 #: What the API does not tell of a job, an anomaly, an action.
 _JOB = {"uid": -1, "raw_id": 0, "restarts_before": 0, "comment": ""}
 _ANOMALY = {"twin": None}
@@ -74,8 +76,10 @@ class Remote:
         return _job(told)
 
     def array_tasks(self, array_job_id: str) -> list[JobRecord]:
-        """The API does not tell tasks by their array."""
-        return []
+        """The known tasks of an array job, as far as they are among the newest jobs."""
+        newest = self._pages("jobs", _SOUGHT)
+        found = [_job(told) for told in newest if told["job_id"].startswith(f"{array_job_id}_")]
+        return found[::-1]
 
     def recent_jobs(self, limit: int, user: str | None, partition: str | None) -> list[JobRecord]:
         """The newest jobs, newest first."""

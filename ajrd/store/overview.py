@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 
 from ajrd.store.queries import Query
 
-#: Attempts and evidence that one page takes at most.
-MOST_ATTEMPTS = 4000
+#: Attempts of one job, logs, lists of nodes and evidence that one page takes at most.
+MOST_ATTEMPTS = 40
+MOST_SOURCES = 4000
+MOST_LISTS = 8000
 MOST_FACTS = 5000
+#: Characters of a line where the lines around it are not shown.
+SHOWN = 500
 _JOBS = " JOIN attempts ON {table}.attempt = attempts.id JOIN jobs ON attempts.job = jobs.id"
 
 #: How an attempt ended, in the words of the pages: told here once, for showing and for filtering.
@@ -131,13 +135,29 @@ def job(job_id: str, owner: str | None) -> Query:
 
 
 def attempts_of(jobs: Sequence[int]) -> Query:
-    """The attempts of some jobs, the newest first, each with its ``outcome``."""
+    """The newest attempts of each of some jobs, the newest first, each with its ``outcome``.
+
+    Each job has a limit of its own, so one that is requeued without end takes none from others.
+    """
     places, values = _among("job", jobs)
     return Query(
-        f"SELECT attempts.*, {OUTCOME} AS outcome FROM attempts"  # noqa: S608
+        f"SELECT attempts.*, {OUTCOME} AS outcome FROM (SELECT id,"  # noqa: S608
+        " ROW_NUMBER() OVER (PARTITION BY job ORDER BY idx DESC) AS place"
+        f" FROM attempts WHERE job IN ({places})) AS ranked"
+        " JOIN attempts ON attempts.id = ranked.id"
         " LEFT JOIN decisions ON decisions.attempt = attempts.id"
-        f" WHERE attempts.job IN ({places}) ORDER BY attempts.job, attempts.idx DESC LIMIT :most",
+        " WHERE ranked.place <= :most ORDER BY attempts.job, attempts.idx DESC",
         {**values, "most": MOST_ATTEMPTS},
+    )
+
+
+def nodes_of(jobs: Sequence[int], stem: str) -> Query:
+    """On which lists of nodes with these letters some jobs ran, the newest first."""
+    places, values = _among("job", jobs)
+    return Query(
+        f"SELECT job, nodes FROM attempts WHERE job IN ({places})"  # noqa: S608
+        " AND nodes LIKE :stem ESCAPE '!' ORDER BY id DESC LIMIT :most",
+        {**values, "stem": f"%{_literally(stem)}%", "most": MOST_LISTS},
     )
 
 
@@ -153,14 +173,20 @@ def actions_of(decisions: Sequence[int]) -> Query:
     return Query(f"SELECT * FROM actions WHERE decision IN ({places}) ORDER BY id", values)  # noqa: S608
 
 
-def anomalies_of(attempts: Sequence[int], each: int) -> Query:
+def anomalies_of(attempts: Sequence[int], each: int, *, around: bool = True) -> Query:
     """At most ``each`` of every attempt, its roots first; ``total`` is how many it has.
 
-    Benign lines only take the weight from others: they are nothing that went wrong.
+    Benign lines only take the weight from others: they are nothing that went wrong. Without the
+    lines ``around`` it a line is cut, too.
     """
     places, values = _among("attempt", attempts)
+    told = [f"anomalies.{name}" for name in (*_BESIDE, *(_EVIDENCE if around else ()))]
+    if not around:
+        told.append(
+            f"SUBSTR(anomalies.text, 1, {SHOWN}) AS text, '[]' AS `before`, '[]' AS `after`"
+        )
     return Query(
-        "SELECT anomalies.*, ranked.total AS total FROM (SELECT id,"  # noqa: S608
+        f"SELECT {', '.join(told)}, ranked.total AS total FROM (SELECT id,"  # noqa: S608
         " ROW_NUMBER() OVER (PARTITION BY attempt"
         " ORDER BY CASE role WHEN 'root' THEN 0 WHEN 'cascade' THEN 1 ELSE 2 END, id) AS place,"
         " COUNT(*) OVER (PARTITION BY attempt) AS total"
@@ -176,7 +202,7 @@ def sources_of(attempts: Sequence[int]) -> Query:
     places, values = _among("attempt", attempts)
     return Query(
         f"SELECT * FROM log_positions WHERE attempt IN ({places}) ORDER BY id LIMIT :most",  # noqa: S608
-        {**values, "most": MOST_ATTEMPTS},
+        {**values, "most": MOST_SOURCES},
     )
 
 

@@ -19,6 +19,8 @@ from ajrd.store.statements import add, number_of
 
 #: The event of the audit trail that tells of a new request.
 ASKED = "request"
+#: Requests of a job that are told: people may ask as often as they like.
+TOLD = 100
 
 
 def open_requests() -> Query:
@@ -27,8 +29,11 @@ def open_requests() -> Query:
 
 
 def requests_of(job: int) -> Query:
-    """All that was ever asked of a job (its row), oldest first."""
-    return Query("SELECT * FROM requests WHERE requests.job = :job ORDER BY id", {"job": job})
+    """What was asked of a job (its row) last, newest first."""
+    return Query(
+        "SELECT * FROM requests WHERE requests.job = :job ORDER BY id DESC LIMIT :most",
+        {"job": job, "most": TOLD},
+    )
 
 
 def request_by_id(number: int) -> Query:

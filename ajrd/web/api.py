@@ -17,7 +17,7 @@ from ajrd.web.identity import IDENTITY, Identity
 from ajrd.web.paging import Wanted, read
 from ajrd.web.problem import not_found
 from ajrd.web.routes import PREFIX, Operation
-from ajrd.web.site import SITE, Site
+from ajrd.web.site import SITE, Site, told_to
 from ajrd.web.story import tell
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -126,9 +126,9 @@ async def _job(request: web.Request) -> web.StreamResponse:
 
 
 async def _service(request: web.Request) -> web.StreamResponse:
-    facts = request.app[SITE].service.facts()
-    sees_all = request[IDENTITY].sees_all
-    hidden: dict[str, Any] = {name: None for name in _OPERATORS if not sees_all}
+    operator = request[IDENTITY].operator
+    facts = told_to(request.app[SITE].service.facts(), everybody=not operator)
+    hidden: dict[str, Any] = {name: None for name in _OPERATORS if not operator}
     told = {name: getattr(facts, name) for name in models.Service.model_fields}
     return json_response(models.Service.model_validate({**told, **hidden}))
 

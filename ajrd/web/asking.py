@@ -47,7 +47,7 @@ def operations() -> list[Operation]:
             answer=Request,
             status=202,
             body=NewRequest,
-            problems=(403, 404, 408, 409, 413, 415, 422),
+            problems=(400, 403, 404, 408, 409, 413, 415, 422),
         )
         for verb in RequestVerb
     ]
@@ -88,6 +88,8 @@ async def _body(request: web.Request) -> NewRequest:
             return NewRequest.model_validate_json(await request.read())
     except TimeoutError:
         raise Problem(408, f"the request did not come within {_PATIENCE:g} s") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "the request cannot be decoded") from None
     except ValidationError as error:
         raise Problem(422, complaint(error)) from None
 

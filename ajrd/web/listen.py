@@ -18,8 +18,8 @@ HUB = web.AppKey("hub", Hub)
 #: Seconds: of silence before a comment is sent; for one write; of a stream's life, after which
 #: the reader comes again by himself and is asked again who he is.
 HEARTBEAT, WRITING, LIFE = 15.0, 30.0, 3600.0
-#: Open streams in all, and of one user.
-MOST, EACH = 1000, 50
+#: Open streams in all, of one user, and of all without a name.
+MOST, EACH, NAMELESS = 1000, 50, 500
 _HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _FULL = {"Retry-After": "30"}
 
@@ -64,8 +64,9 @@ async def _stream(request: web.Request) -> web.StreamResponse:
 def _check_room(hub: Hub, identity: Identity) -> None:
     if hub.listeners >= MOST:
         raise Problem(503, "too many event streams are open", headers=_FULL)
-    if not identity.operator and hub.of_user(identity.user) >= EACH:
-        raise Problem(429, f"{EACH} event streams of yours are open already", headers=_FULL)
+    most = EACH if identity.user else NAMELESS
+    if not identity.operator and hub.of_user(identity.user) >= most:
+        raise Problem(429, f"{most} event streams of yours are open already", headers=_FULL)
 
 
 async def _relay(listener: Listener, answer: web.StreamResponse) -> None:

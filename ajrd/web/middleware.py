@@ -109,16 +109,16 @@ class Door:
         if place == "/healthz":
             _refuse(self.per_user.take(str(peer)))
             return Identity("", operator=False, way=Way.ANONYMOUS)
-        proves = peer.uid is None and "Authorization" in request.headers
+        proves = self.keeper.asks_munge(request, peer)
         if proves:
             _refuse(self.failures.wait(str(peer)))
         try:
             identity = await self.keeper.identify(request, peer)
-        except Problem:
+            self._admit(identity, place, peer)
+        except Problem:  # also a good credential too many: munged was asked for it
             if proves:
                 self.failures.take(str(peer))
             raise
-        self._admit(identity, place, peer)
         return identity
 
     def _admit(self, identity: Identity, place: str, peer: Peer) -> None:
@@ -126,6 +126,8 @@ class Door:
         if identity.user or identity.reads_all:
             return
         if place in ("/metrics", "/readyz") and self.keeper.settings.anonymous_metrics:
+            return
+        if place.startswith("/static/"):  # how the page looks that says that it is not known
             return
         raise unknown("say who you are: with a MUNGE credential, on the UNIX socket, or by a proxy")
 

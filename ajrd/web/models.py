@@ -294,7 +294,7 @@ class JobStory(Job):
 
     comment: str = Field(description="the directive as it was written")
     attempts: list[AttemptStory]
-    requests: list[Request]
+    requests: list[Request] = Field(description="the newest 100, oldest first")
     events: list[EventOfJob] = Field(description="the newest 200, oldest first")
     more: list[str] = Field(description="addresses of lists that hold what is left out here")
 

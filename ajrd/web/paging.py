@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from ajrd.store import rows
 from ajrd.store.engine import Database
 from ajrd.store.listing import Listing
+from ajrd.web.nodelist import among
 
 #: Numbers in the first stretch of a page.
 FIRST = 2000
@@ -89,20 +87,8 @@ async def _look(
     while len(found) <= wanted.limit:
         query = listing.rows(wanted.filters, floor, before, ask, wanted.owner)
         got = await database.all(query)
-        found += [rows.plain(row) for row in got if not wanted.node or _ran_on(row, wanted.node)]
+        there = await among((row["nodes"] for row in got), wanted.node) if wanted.node else ()
+        found += [rows.plain(row) for row in got if not wanted.node or row["nodes"] in there]
         if len(got) < ask:
             return
         before = got[-1]["id"]
-
-
-def _ran_on(row: rows.Row, node: str) -> bool:
-    return holds(row["nodes"], node)
-
-
-@lru_cache(maxsize=4096)
-def holds(nodes: str, node: str) -> bool:
-    """Is this node in a list of Slurm's notation? Lists come again and again."""
-    try:
-        return node in NodeSet(nodes)
-    except NodeSetException:
-        return False

@@ -75,6 +75,18 @@ class Doorkeeper:
         """Asks nobody any more."""
         self.people.close()
 
+    def asks_munge(self, request: web.Request, peer: Peer) -> bool:
+        """Is it munged that will tell who asks?"""
+        return (
+            peer.uid is None
+            and not self._by_header(request, peer)
+            and request.headers.get("Authorization", "").partition(" ")[0].upper() == "MUNGE"
+        )
+
+    def _by_header(self, request: web.Request, peer: Peer) -> bool:
+        proxy = self.settings.proxy
+        return proxy.header in request.headers and trusts(self.settings, peer.address)
+
     async def identify(self, request: web.Request, peer: Peer) -> Identity:
         """Who asks; raises Problem, MungeUnavailable or PeopleUnavailable."""
         if peer.uid is not None:
@@ -82,10 +94,10 @@ class Doorkeeper:
             if person is None:
                 raise Problem(403, f"this host has no name for the user with number {peer.uid}")
             return self._somebody(person.name, person, Way.SOCKET)
-        if trusts(self.settings, peer.address) and self.settings.proxy.header in request.headers:
+        if self._by_header(request, peer):
             return await self._by_proxy(request.headers.getall(self.settings.proxy.header))
-        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
-        if scheme.upper() == "MUNGE":
+        if self.asks_munge(request, peer):
+            credential = request.headers["Authorization"].partition(" ")[2]
             return await self._by_munge(credential.strip(), request)
         return Identity(
             "", operator=False, way=Way.ANONYMOUS, reads_all=self.settings.anonymous_read

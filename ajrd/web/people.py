@@ -21,6 +21,8 @@ from ajrd.errors import AjrdError
 T = TypeVar("T")
 #: Seconds for which an answer holds, and for one question; answers that are kept.
 _HOLDS, _TIMEOUT, _MOST = 300.0, 5.0, 4096
+#: The same where nobody is known: a directory server that is away is told as that, too.
+_UNKNOWN_HOLDS = 5.0
 
 
 class PeopleUnavailable(AjrdError):
@@ -66,7 +68,8 @@ class People:
             raise PeopleUnavailable(f"the host did not tell who {who} is in time") from None
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[who] = (time.monotonic() + _HOLDS, person)
+        holds = _HOLDS if person else _UNKNOWN_HOLDS
+        self._known[who] = (time.monotonic() + holds, person)
         return person
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from ajrd.web.peers import Doorkeeper, trusts
 from ajrd.web.people import People
 from ajrd.web.places import Place, is_ours, tcp_socket, unix_socket
 from ajrd.web.problem import ERROR_PAGE
+from ajrd.web.share import Share
 from ajrd.web.site import SITE, Site
 from ajrd.web.stream import Hub
 
@@ -27,6 +29,10 @@ log = structlog.get_logger("ajrd.web")
 _BODY = 64 * 1024
 #: Seconds that a connection may be silent, and that a stop waits for answers under way.
 _SILENT, _ENDING = 75.0, 2.0
+
+#: What is no HTTP is answered so, and not written down: anybody may send it without end.
+_QUIET = logging.getLogger("ajrd.web.http")
+_QUIET.disabled = True
 
 Routes = Callable[[Site], Iterable[web.RouteDef]]
 
@@ -38,7 +44,8 @@ def application(
     keeper = keeper or Doorkeeper(site.web, People())
     door = Door(keeper, Buckets(site.web.requests_per_minute))
     app = web.Application(
-        middlewares=[problems, door.middleware(), same_site, compact], client_max_size=_BODY
+        middlewares=[problems, door.middleware(), same_site, Share().middleware(), compact],
+        client_max_size=_BODY,
     )
     app[SITE], app[listen.HUB], app[asking.WRITING] = site, Hub(site.database), asyncio.Lock()
     app.on_response_prepare.append(add_headers)
@@ -52,7 +59,14 @@ def application(
     app[ERROR_PAGE] = shell.error
     for more in (pages.routes(site, shell), metrics.routes(site), *(each(site) for each in extra)):
         app.add_routes(_everywhere(more, site))
+    if site.web.base_path:
+        app.router.add_get(site.web.base_path, _begin)
     return app
+
+
+async def _begin(request: web.Request) -> web.StreamResponse:
+    """Whoever has left out the slash behind the base path."""
+    raise web.HTTPPermanentRedirect(f"{request.app[SITE].web.base_path}/")
 
 
 def _everywhere(routes: Iterable[web.RouteDef], site: Site) -> Iterable[web.RouteDef]:
@@ -89,6 +103,7 @@ async def serving(site: Site, app: web.Application) -> AsyncIterator[None]:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_QUIET,
             keepalive_timeout=_SILENT,
             shutdown_timeout=_ENDING,
             handler_cancellation=True,

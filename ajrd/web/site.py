@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ajrd.config import EfficiencySection, WebSection
+from ajrd.policy.directive import Limits
 from ajrd.store.engine import Database
 
 
@@ -74,7 +75,8 @@ class ServiceView(Protocol):
 class Site:
     """``database`` is one of the web's own: recovery waits for none of its connections.
 
-    ``registry`` holds the metrics of the service; one of its own is empty.
+    ``registry`` holds the metrics of the service; one of its own is empty. ``limits`` are those of
+    requeues at this moment.
     """
 
     database: Database
@@ -83,6 +85,7 @@ class Site:
     service: ServiceView
     clock: Callable[[], datetime]
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    limits: Callable[[], Limits] = Limits
 
 
 SITE = web.AppKey("site", Site)

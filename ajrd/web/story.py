@@ -55,7 +55,7 @@ async def tell(database: Database, job: rows.Row, lists: str) -> JobStory:
         **_facts(Job, job),
         comment=job["comment"],
         attempts=told,
-        requests=[request({**row, "job_id": job_id}) for row in asked],
+        requests=[request({**row, "job_id": job_id}) for row in reversed(asked)],
         events=[EventOfJob(**_facts(EventOfJob, row)) for row in reversed(events)],
         more=sorted(set(more)),
     )

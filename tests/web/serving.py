@@ -42,7 +42,7 @@ class View:
             rules=3,
             rules_digest="abc",
             store_url="mysql://ajrd@db/ajrd",
-            sources=[SourceFacts(name="files", state="reading")],
+            sources=[SourceFacts(name="files", state="reading", why="no such file: /home/bob")],
             troubles=[Trouble(at(1), "warned", "of job 7")],
         )
 

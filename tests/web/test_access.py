@@ -7,12 +7,14 @@ import getpass
 import json
 import os
 import pwd
+import re
 import secrets
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,6 +187,52 @@ async def test_who_fails_to_prove_himself_too_often_has_to_wait(munged: World) -
     assert 429 in found
 
 
+async def test_munged_is_not_asked_without_end_for_one_who_asks_too_often(
+    address: Address, open_dir: Path, munge: Path
+) -> None:
+    keeper = Doorkeeper(WebSection(), People(), Munge(("unmunge", f"--socket={munge}")))
+    async with a_world(address, open_dir, keeper=keeper, requests_per_minute=1) as world:
+        asked = []
+
+        async def uid(credential: str, purpose: str) -> int:
+            asked.append(credential)
+            return os.getuid()
+
+        keeper.munge = SimpleNamespace(uid=uid)  # type: ignore[assignment]
+        found = [(await world.get(JOBS, Authorization="MUNGE x")).status for _ in range(60)]
+    assert found == [200] + [429] * 59
+    assert len(asked) <= 35
+
+
+async def test_nobody_shuts_out_the_others_behind_a_proxy(address: Address, open_dir: Path) -> None:
+    basic = {"Authorization": "Basic YWRhOmFkYQ=="}
+    async with a_world(address, open_dir) as world:
+        found = [(await world.get(JOBS, "not a name", **basic)).status for _ in range(60)]
+        assert found == [400] * 60
+        found = [(await world.get(JOBS, Authorization="MUNGE x")).status for _ in range(60)]
+        assert (found[0], found[-1]) == (401, 429)
+        assert (await world.get(JOBS, "ada", **basic)).status == 200
+
+
+async def test_who_is_not_known_may_be_so_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = People()
+    known = {"ada": False}
+
+    def entry(name: str) -> pwd.struct_passwd:
+        if not known[name]:
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 4242, 4242, "", "/", "/bin/sh"))
+
+    monkeypatch.setattr("ajrd.web.people.pwd.getpwnam", entry)
+    monkeypatch.setattr("ajrd.web.people._UNKNOWN_HOLDS", 0.0)
+    assert await people.by_name("ada") is None
+    known["ada"] = True
+    found = await people.by_name("ada")
+    assert found is not None
+    assert found.name == "ada"
+    people.close()
+
+
 async def test_a_proxy_on_the_list_says_who_asks(address: Address, open_dir: Path) -> None:
     async with a_world(address, open_dir, extra=[tells_who]) as world:
         assert (await world.get("/who", "ada")).json == ["ada", False, "proxy"]
@@ -208,6 +256,19 @@ async def test_nothing_is_anonymous_but_the_health(address: Address, open_dir: P
     async with a_world(address, open_dir, extra=[tells_who]) as world:
         found = [(await world.get(path)).status for path in ("/healthz", "/metrics", JOBS, "/none")]
         assert found == [200, 401, 401, 401]
+
+
+async def test_the_page_for_nobody_has_its_style_and_tells_nothing(
+    address: Address, open_dir: Path
+) -> None:
+    async with a_world(address, open_dir) as world:
+        page = await world.get("/", Accept="text/html")
+        text = page.body.decode()
+        assert page.status == 401
+        assert "Who are you?" in text
+        assert "leader" not in text
+        for asset in re.findall(r'(?:href|src)="(/static/[^"]+)"', text):
+            assert (await world.get(asset)).status == 200
 
 
 async def test_what_is_configured_as_anonymous_is(address: Address, open_dir: Path) -> None:

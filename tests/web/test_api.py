@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from ajrd.model import Verb
 from ajrd.recovery.sequence import STEPS
 from ajrd.recovery.tracking import new_job, opened
+from ajrd.store import requests
 from ajrd.store.address import Address
 from ajrd.store.store import Store
 from tests.database.samples import POSITION, a_decision
@@ -251,8 +252,44 @@ async def test_what_names_hosts_and_others_is_told_to_operators_alone(world: Wor
     assert (told["role"], told["host"], told["troubles"], told["store_url"]) == (
         "leader", None, None, None,
     )  # fmt: skip
+    assert told["sources"][0]["why"] == ""
     whole = (await world.get("/api/v1/service", "root")).json
+    assert whole["sources"][0]["why"] == "no such file: /home/bob"
     assert (whole["host"], whole["troubles"][0]["message"]) == ("head", "of job 7")
+
+
+async def test_who_reads_without_a_name_is_no_operator(
+    places: tuple[Store, Address], tmp_path: Path
+) -> None:
+    await a_story(places[0], "7", "ada")
+    async with a_world(places[1], tmp_path, anonymous_read=True) as world:
+        assert (await world.get("/api/v1/jobs/7")).status == 200
+        told = (await world.get("/api/v1/service")).json
+        assert [told[name] for name in ("host", "pid", "store_url", "troubles")] == [None] * 4
+        page = (await world.get("/service")).body.decode()
+        secrets = ("mysql://ajrd@db", "of job 7", "no such file", "pid 7")
+        assert [secret for secret in secrets if secret in page] == []
+
+
+async def test_the_base_path_without_its_slash_leads_on(
+    places: tuple[Store, Address], tmp_path: Path
+) -> None:
+    async with a_world(places[1], tmp_path, base_path="/ajrd") as world:
+        page = await world.get("/ajrd", "ada")
+        assert page.status == 200
+        assert b"<h1>Workflows" in page.body
+
+
+async def test_a_story_tells_no_more_requests_than_a_reader_can_bear(
+    places: tuple[Store, Address], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_story(places[0], "7", "ada")
+    monkeypatch.setattr(requests, "TOLD", 2)
+    verbs = ["pause", "resume", "release"]
+    for verb in verbs:
+        await world.post(f"/api/v1/jobs/7/{verb}", "ada", {"reason": "x"})
+    told = (await world.get("/api/v1/jobs/7", "ada")).json["requests"]
+    assert [each["verb"] for each in told] == verbs[1:]
 
 
 async def test_a_browser_gets_an_error_in_the_frame_of_the_pages(world: World) -> None:

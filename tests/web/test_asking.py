@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,6 +61,20 @@ async def test_the_jobs_and_requests_of_others_are_not_there(world: World) -> No
     mine = await world.post(REQUEUE, "ada", WHY)
     assert (await world.get(mine.headers["Location"], "bob")).status == 404
     assert len(await open_ones(world)) == 1
+
+
+async def test_what_cannot_be_decoded_is_refused_and_what_is_no_http_is_not_written_down(
+    world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await world.post(REQUEUE, "ada", WHY, Content_Encoding="deflate")
+    assert (answer.status, answer.json["detail"]) == (400, "the request cannot be decoded")
+    listen = str(world.site.web.listen)
+    reader, writer = await asyncio.open_connection(*listen.split(":"))
+    writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert caplog.messages == []
+    assert "Traceback" not in capsys.readouterr().out
 
 
 async def test_who_may_only_read_is_refused(places: tuple[Store, Address], tmp_path: Path) -> None:

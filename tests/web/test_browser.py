@@ -348,7 +348,7 @@ async def test_steering_asks_back_and_goes_to_the_api(
     browser: Browser, address: str, place: Place
 ) -> None:
     await place.teller.job("65", now() - seconds(60))
-    async with tab(browser, address, "/jobs/65", faults="422") as page:
+    async with tab(browser, address, "/jobs/65") as page:
         await page.get_by_role("button", name="Pause").click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_have_accessible_name("Pause job 65")

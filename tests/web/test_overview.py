@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.database.server import Schema
 from tests.database.test_queries import ROWS, SCANS
 from tests.unit.samples import at
 from tests.web.place import now
+from tests.web.serving import a_store
 from tests.web.stories import Teller, verification
 
 NOW = at(0) + timedelta(days=3)
@@ -46,9 +48,10 @@ QUERIES = {
     ],
     "job": [overview.job("7", None), overview.job("7", "u1")],
     "attempts_of": [overview.attempts_of([7, 8])],
+    "nodes_of": [overview.nodes_of([7, 8], "n")],
     "decisions_on": [overview.decisions_on([7, 8])],
     "actions_of": [overview.actions_of([7, 8])],
-    "anomalies_of": [overview.anomalies_of([7, 8], 12)],
+    "anomalies_of": [overview.anomalies_of([7, 8], 12, around=it) for it in (True, False)],
     "sources_of": [overview.sources_of([7, 8])],
     "efficiency_of": [overview.efficiency_of([7, 8])],
     "requests_of": [overview.requests_of(7)],
@@ -126,3 +129,25 @@ async def test_mariadb_answers_all_of_them(both: tuple[Store, Database]) -> None
     assert [each.total for each in told] == [1, 0]
     (week,) = await database.all(overview.causes_by_week(week_starts(now()), "ada"))
     assert (week["cause"], week["attempts"]) == ("segfault", 1)
+
+
+async def test_a_job_that_is_requeued_without_end_takes_no_place_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "MOST_ATTEMPTS", 3)
+    async with a_store(tmp_path) as (store, address):
+        database = Database(address)
+        teller, begin = Teller(store, database), now() - timedelta(hours=3)
+        often, once = await teller.job("7", begin), await teller.job("8", begin)
+        for idx in range(5):
+            attempt = await teller.attempt(often, idx, begin + timedelta(minutes=idx))
+        await teller.attempt(once, 0, begin)
+        await teller.anomaly(attempt, begin, "x" * 1000)
+        told = await told_of(database, [often.id, once.id])
+        assert [each.attempt.idx for each in told[often.id]] == [2, 3, 4]
+        assert [each.attempt.idx for each in told[once.id]] == [0]
+        (seen,) = told[often.id][-1].anomalies
+        assert seen.anomaly.finding.text == "x" * overview.SHOWN
+        whole = await told_of(database, [often.id], around=True)
+        assert whole[often.id][-1].anomalies[0].anomaly.finding.text == "x" * 1000
+        await database.close()

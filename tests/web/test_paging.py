@@ -11,7 +11,7 @@ import pytest
 from ajrd.store import listing
 from ajrd.store.engine import Database
 from ajrd.web import paging
-from ajrd.web.paging import Page, Wanted, holds, read
+from ajrd.web.paging import Page, Wanted, read
 from tests.unit.samples import at
 from tests.web.serving import a_store
 
@@ -67,18 +67,3 @@ async def test_a_page_that_takes_too_long_ends_and_the_next_one_goes_on(
     assert len(pages) == ROWS // 4
     assert [row["id"] for page in pages for row in page.rows] == [35, 28, 21, 14, 7]
     assert any(page.rows == [] and page.next for page in pages)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "node", "there"),
-    [
-        ("n[1-4],m7", "n3", True),
-        ("n[1-4],m7", "m7", True),
-        ("n[1-4]", "n5", False),
-        ("n[01-04]", "n1", False),
-        ("", "n1", False),
-        ("n[1-", "n1", False),
-    ],
-)
-def test_a_node_is_looked_for_in_slurms_notation(nodes: str, node: str, there: bool) -> None:
-    assert holds(nodes, node) is there

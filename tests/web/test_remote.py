@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 from ajrd.cli.main import cli
 from ajrd.errors import StoreUnavailable
 from ajrd.model import RequestState
+from ajrd.recovery.tracking import new_job
 from ajrd.store.address import Address
 from ajrd.store.records import Answer
 from ajrd.store.store import Store
 from tests.unit.cli_store import Place, fill
-from tests.unit.samples import at
+from tests.unit.samples import at, job
 from tests.web.serving import World, a_world
 
 Both = Callable[..., Awaitable[tuple[Result, Result]]]
@@ -99,6 +100,18 @@ def both(near: tuple[Place, Store], far: Far) -> Both:
 async def test_the_same_is_said_on_both_ways(both: Both, argv: tuple[str, ...]) -> None:
     direct, remote = await both(*argv)
     assert (remote.exit_code, remote.output) == (direct.exit_code, direct.output)
+
+
+async def test_the_tasks_of_an_array_are_found_on_both_ways(
+    near: tuple[Place, Store], both: Both
+) -> None:
+    for number in (1, 2):
+        seen = job(job_id=f"40_{number}", raw_id=40 + number)
+        await near[1].add_job(new_job(seen, "c", managed=True, note="", now=at(0)), "seen")
+    for argv in (("status", "40"), ("pause", "40", "--reason", "x")):
+        direct, remote = await both(*argv)
+        assert "40_2" in remote.output
+        assert (remote.exit_code, remote.output) == (direct.exit_code, direct.output)
 
 
 async def test_a_job_that_is_not_there_is_unknown(both: Both) -> None:

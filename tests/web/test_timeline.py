@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajrd.model import ActionState, DecisionState, Role, Step, Verb
+from ajrd.policy.directive import Limits
 from ajrd.store.records import ActionRecord, AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
 from ajrd.web.pages.efficiency import Sums
 from ajrd.web.pages.job import split
@@ -103,9 +105,15 @@ def test_between_attempts_the_hold_is_told_from_the_queue() -> None:
 
 
 def test_a_job_that_waits_has_a_gap_up_to_now() -> None:
-    made = lane(a_job(closed=False), [], HOUR, at(1800), 900)
+    made = lane(a_job(closed=False, state="PENDING"), [], HOUR, at(1800), 900)
     assert [(gap.kind, gap.x, gap.width) for gap in made.gaps] == [("queue", 0.0, 50.0)]
     assert made.standing == "waiting"
+
+
+def test_a_job_that_has_ended_waits_no_more_while_slurm_still_shows_it() -> None:
+    ended = told(0, 0, 900, outcome=Outcome.STOPPED)
+    made = lane(a_job(closed=False, state="CANCELLED"), [ended], HOUR, at(1800), 900)
+    assert (made.standing, made.gaps) == ("stopped", [])
 
 
 def test_triangles_at_one_place_are_one_that_is_named_after_the_root() -> None:
@@ -139,6 +147,13 @@ def test_the_budget_is_what_was_used_and_what_is_allowed() -> None:
     assert lane(a_job(comment=CHAIN), [], HOUR, at(3600), 900).budget is None
 
 
+def test_a_budget_is_never_more_than_the_site_allows() -> None:
+    for wanted, allowed in ((', "max_requeue_times": 9', 2), ("", 1)):
+        comment = f'{{"APS": {{"auto_resume_mode": "requeue"{wanted}}}}}'
+        made = lane(a_job(comment=comment), [], HOUR, at(3600), 900, Limits(1, 2))
+        assert made.budget == (0, allowed)
+
+
 def test_a_chain_is_of_one_user_and_one_name() -> None:
     jobs = [
         a_job(id=1, comment=CHAIN),
@@ -165,6 +180,14 @@ def test_an_axis_has_some_marks_and_all_lie_on_it(length: int, start: int) -> No
     ticks = list(Span(at(start), at(start + length)).ticks())
     assert 1 <= len(ticks) <= 11
     assert all(0 <= tick.x <= 100 for tick in ticks)
+
+
+@pytest.mark.parametrize("hours", [1, 6, 24, 24 * 7])
+def test_on_a_phone_the_marks_of_the_axis_have_room(hours: int) -> None:
+    ticks = list(Span(at(0), at(3600 * hours)).ticks(330))
+    apart = [330 * (after.x - before.x) / 100 for before, after in pairwise(ticks)]
+    assert len(ticks) >= 2
+    assert min(apart) >= 75
 
 
 @pytest.mark.parametrize(

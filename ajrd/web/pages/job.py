@@ -23,8 +23,8 @@ from ajrd.web.pages.span import Span
 from ajrd.web.pages.words import plain
 from ajrd.web.pages.workflows import WIDTH
 
-#: Anomalies of an attempt, attempts and events that are shown.
-EVIDENCE, ATTEMPTS, EVENTS = 12, 40, 200
+#: Anomalies of an attempt and events that are shown.
+EVIDENCE, EVENTS = 12, 200
 #: What passed until the work went on, in its order, with what each part is called. Together they
 #: are the time from an attempt's start to its successor's first progress (docs/efficiency.md).
 PARTS = {
@@ -68,7 +68,7 @@ async def _content(shell: Shell, request: web.Request) -> dict[str, Any]:
     if not found:
         raise web.HTTPNotFound(text=f"There is no job {job_id[:64]}.")
     job = rows.job(found[0])
-    told = (await told_of(database, [job.id], EVIDENCE)).get(job.id, [])[-ATTEMPTS:]
+    told = (await told_of(database, [job.id], EVIDENCE, around=True)).get(job.id, [])
     numbers = [each.attempt.id for each in told]
     events = await database.all(queries.events_of(job.id, EVENTS))
     return {
@@ -80,6 +80,7 @@ async def _content(shell: Shell, request: web.Request) -> dict[str, Any]:
         "events": [rows.event(row) for row in events],
         "asked_for": await database.all(overview.requests_of(job.id)),
         "may_steer": request[IDENTITY].may_steer(job.user),
+        "most": overview.MOST_ATTEMPTS,
         "directive": lanes.directive_text(job.comment),
         "in_chain": lanes.in_chain(job.comment),
         "first_causes": _first_causes(told),
@@ -95,11 +96,11 @@ def _lane(shell: Shell, job: JobRecord, told: Sequence[Told]) -> lanes.Lane:
     """The whole life of the job as one lane."""
     now = shell.now()
     ends = [each.attempt.ended_at or now for each in told]
-    end = now if not job.closed else max(ends, default=now)
+    end = max(ends, default=now) if lanes.is_over(job) else now
     start = min(job.first_submit_time, end - timedelta(seconds=1))
     margin = (end - start) * 0.02
     span = Span(start - margin, end + margin)
-    return lanes.lane(job, told, span, now, WIDTH)
+    return lanes.lane(job, told, span, now, WIDTH, shell.site.limits())
 
 
 async def _sources(database: Database, attempts: Sequence[int]) -> dict[int, list[SourceRecord]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from ajrd.model import ResumeMode, Role, Step, Verb
+from ajrd.model import JobState, ResumeMode, Role, Step, Verb
 from ajrd.policy import bounded_json
 from ajrd.policy.directive import Limits, NotManaged, parse_directive
 from ajrd.store.records import AnomalyRecord, AttemptRecord, DecisionRecord, JobRecord
@@ -22,6 +22,8 @@ from ajrd.web.pages.span import Span
 APART = 25
 #: Pixels that a bar must have to carry the sign of its outcome.
 ROOM_FOR_SIGN = 16
+#: States of a job that has ended.
+_ENDED = frozenset(state.value for state in JobState if state.ended)
 #: Bars are never narrower, in percent.
 _NARROWEST = 0.25
 
@@ -123,9 +125,10 @@ class Lane:
     @property
     def standing(self) -> str:
         """How the job stands, in a word: an outcome, or ``waiting``."""
-        if self.told and (self.job.closed or self.told[-1].outcome is Outcome.RUNNING):
+        over = is_over(self.job)
+        if self.told and (over or self.told[-1].outcome is Outcome.RUNNING):
             return str(self.told[-1].outcome)
-        return "ended" if self.job.closed else "waiting"
+        return "ended" if over else "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,15 @@ class Group:
     user: str = ""
 
 
-def lane(job: JobRecord, told: Sequence[Told], span: Span, now: datetime, width: int) -> Lane:
-    """The picture of a job."""
+def lane(
+    job: JobRecord,
+    told: Sequence[Told],
+    span: Span,
+    now: datetime,
+    width: int,
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
+) -> Lane:
+    """The picture of a job; ``limits`` are the site's for requeues."""
     shown = [each for each in told if _overlaps(each.attempt, span)]
     return Lane(
         job=job,
@@ -146,7 +156,7 @@ def lane(job: JobRecord, told: Sequence[Told], span: Span, now: datetime, width:
         bars=[_bar(each, span, now, width) for each in shown],
         gaps=list(_gaps(job, told, span, now)),
         marks=list(_marks(shown, span, width)),
-        budget=_budget(job, told),
+        budget=_budget(job, told, limits),
     )
 
 
@@ -185,7 +195,12 @@ def _gaps(job: JobRecord, told: Sequence[Told], span: Span, now: datetime) -> It
 
 
 def _waits_until(job: JobRecord, now: datetime) -> datetime | None:
-    return None if job.closed else now
+    return None if is_over(job) else now
+
+
+def is_over(job: JobRecord) -> bool:
+    """Does it wait and run no more? Slurm shows a job that has ended for some minutes."""
+    return job.closed or job.state in _ENDED
 
 
 def _hold(decision: DecisionRecord, until: datetime) -> tuple[datetime, datetime] | None:
@@ -238,11 +253,11 @@ def _weight(record: AnomalyRecord) -> int:
     return _WEIGHTS[record.anomaly.finding.role]
 
 
-def _budget(job: JobRecord, told: Sequence[Told]) -> tuple[int, int] | None:
-    """Requeues used and allowed; None where the job itself does not say how many it wants."""
-    if not job.managed or "max_requeue_times" not in job.comment:
+def _budget(job: JobRecord, told: Sequence[Told], limits: Limits) -> tuple[int, int] | None:
+    """Requeues used and allowed; None where ajrd requeues nothing."""
+    if not job.managed:
         return None
-    directive = parse_directive(job.comment, Limits())
+    directive = parse_directive(job.comment, limits)
     if isinstance(directive, NotManaged) or directive.mode is not ResumeMode.REQUEUE:
         return None
     requeues = (each.decision for each in told)

@@ -7,13 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ClusterShell.NodeSet import NodeSet, NodeSetException
-
 from ajrd.store import overview, rows
 from ajrd.store.engine import Database
 from ajrd.store.overview import Seek
 from ajrd.store.queries import Query
 from ajrd.store.records import ActionRecord, AnomalyRecord, DecisionRecord, JobRecord
+from ajrd.web.nodelist import among
 from ajrd.web.pages.lanes import Outcome, Told
 
 #: Lanes of one page, and pages that may be asked for.
@@ -49,8 +48,9 @@ async def find_jobs(database: Database, seek: Seek, page: int) -> Found:
 async def _on_node(database: Database, seek: Seek) -> Found:
     jobs = await _jobs(database, overview.timeline_jobs(seek, CANDIDATES, closed=False))
     jobs += await _jobs(database, overview.timeline_jobs(seek, CANDIDATES, closed=True))
-    attempts = await database.all(overview.attempts_of([job.id for job in jobs]))
-    there = {row["job"] for row in attempts if _has(row["nodes"], seek.words)}
+    ran = await database.all(overview.nodes_of([job.id for job in jobs], seek.stem))
+    lists = await among((row["nodes"] for row in ran), seek.words)
+    there = {row["job"] for row in ran if row["nodes"] in lists}
     found = [job for job in jobs if job.id in there or _named(job, seek.words)]
     return Found(found[:LANES], len(found) > LANES)
 
@@ -59,25 +59,22 @@ def _named(job: JobRecord, words: str) -> bool:
     return job.job_id == words or words in job.name or words in job.user
 
 
-def _has(nodes: str, node: str) -> bool:
-    try:
-        return node in NodeSet(nodes)
-    except NodeSetException:
-        return node in nodes
-
-
 async def _jobs(database: Database, query: Query) -> list[JobRecord]:
     return [rows.job(row) for row in await database.all(query)]
 
 
 async def told_of(
-    database: Database, jobs: Iterable[int], each: int = SPOTS
+    database: Database, jobs: Iterable[int], each: int = SPOTS, *, around: bool = False
 ) -> Mapping[int, list[Told]]:
-    """The attempts of some jobs in their order, with ``each`` anomalies at most of every one."""
+    """The attempts of some jobs in their order, with ``each`` anomalies at most of every one.
+
+    ``around``: with the lines around them.
+    """
     found = await database.all(overview.attempts_of(list(jobs)))
     numbers = [row["id"] for row in found]
     decisions = await _decisions(database, numbers)
-    anomalies, totals = await _anomalies(database, numbers, each)
+    asked = overview.anomalies_of(numbers, each, around=around)
+    anomalies, totals = await _anomalies(database, asked)
     told: dict[int, list[Told]] = defaultdict(list)
     for row in reversed(found):
         number = row["id"]
@@ -102,11 +99,11 @@ async def _decisions(database: Database, attempts: Sequence[int]) -> dict[int, D
 
 
 async def _anomalies(
-    database: Database, attempts: Sequence[int], each: int
+    database: Database, query: Query
 ) -> tuple[dict[int, list[AnomalyRecord]], dict[int, int]]:
     found: dict[int, list[AnomalyRecord]] = defaultdict(list)
     totals: dict[int, int] = {}
-    for row in await database.all(overview.anomalies_of(attempts, each)):
+    for row in await database.all(query):
         found[row["attempt"]].append(rows.anomaly(row))
         totals[row["attempt"]] = row["total"]
     return found, totals

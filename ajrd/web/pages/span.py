@@ -19,9 +19,10 @@ NAMED = {
 }
 DEFAULT = "24h"
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=92)
-#: Distances between two marks of the time axis, in minutes; about as many marks are wanted.
+#: Distances between two marks of the time axis, in minutes; marks that are wanted at most, and
+#: pixels that one has.
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160)
-_MARKS = 9
+_MARKS, _ROOM = 9, 80
 _DAY = 1440
 #: Years whose moments can be moved about without leaving those that Python knows.
 _YEARS = range(1990, 2200)
@@ -77,10 +78,11 @@ class Span:
         by = self.length * part
         return Span(self.start + by, self.end + by)
 
-    def ticks(self) -> Iterator[Tick]:
-        """The marks of its axis in the site's own zone."""
+    def ticks(self, width: int = _MARKS * _ROOM) -> Iterator[Tick]:
+        """The marks of its axis in the site's own zone; it has ``width`` pixels."""
         minutes = self.length.total_seconds() / 60
-        step = next((each for each in _STEPS if minutes / each <= _MARKS), _STEPS[-1])
+        most = min(max(width // _ROOM, 1), _MARKS)
+        step = next((each for each in _STEPS if minutes / each <= most), _STEPS[-1])
         start = self.start.astimezone()
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
         number = int((start - midnight) / timedelta(minutes=step))

@@ -86,9 +86,10 @@ async def _content(shell: Shell, request: web.Request) -> dict[str, Any]:
     asked, database = understood(shell, request), shell.site.database
     found = await find_jobs(database, asked.seek(owner(request)), asked.page)
     told = await told_of(database, [job.id for job in found.jobs])
-    now = shell.now()
+    now, limits = shell.now(), shell.site.limits()
     shown = [
-        lanes.lane(job, told.get(job.id, ()), asked.span, now, asked.width) for job in found.jobs
+        lanes.lane(job, told.get(job.id, ()), asked.span, now, asked.width, limits)
+        for job in found.jobs
     ]
     return {
         "asked": asked,

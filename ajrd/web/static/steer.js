@@ -56,9 +56,15 @@ export function steering() {
   part("-back").addEventListener("click", () => dialog.close());
   part("-do").addEventListener("click", async () => {
     const { api, verb } = dialog.dataset;
+    const reason = part("-reason").value.trim();
+    if (!reason) {
+      problem("Say why.");
+      part("-reason").focus();
+      return;
+    }
     part("-do").disabled = true;
     try {
-      const words = await ask(api, verb, part("-reason").value.trim());
+      const words = await ask(api, verb, reason);
       problem(words);
       if (!words) dialog.close();
     } catch {
