@@ -173,6 +173,13 @@ def actions_of(decisions: Sequence[int]) -> Query:
     return Query(f"SELECT * FROM actions WHERE decision IN ({places}) ORDER BY id", values)  # noqa: S608
 
 
+_EVIDENCE = ("text", "`before`", "`after`")
+_BESIDE = (
+    "id", "attempt", "rule", "kind", "cause", "role", "recovery", "source", "`offset`", "line_no",
+    "facts", "detected_at", "twin",
+)  # fmt: skip
+
+
 def anomalies_of(attempts: Sequence[int], each: int, *, around: bool = True) -> Query:
     """At most ``each`` of every attempt, its roots first; ``total`` is how many it has.
 
