@@ -14,13 +14,13 @@ from typing import Any
 import click
 
 from ajrd.cli import moments
+from ajrd.cli.look import looking
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.sheet import csv_text
-from ajrd.cli.storeurl import CONFIG_OPTION, store_address
+from ajrd.cli.storeurl import CONFIG_OPTION
 from ajrd.cli.table import columns
 from ajrd.kpi.summary import Summary, summarize
 from ajrd.store.efficiency import EfficiencyRecord
-from ajrd.store.read import Reader
 from ajrd.text import elapsed, local_time
 
 #: Attempts that are read at most.
@@ -91,14 +91,11 @@ def efficiency(
     """
     if to_json and to_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    reader = Reader(store_address(file))
-    try:
+    with looking(file) as look:
         if job_id is None:
-            _show_groups(reader.efficiency_since(since, MOST), by, noheader, to_json, to_csv)
+            _show_groups(look.efficiency_since(since, MOST), by, noheader, to_json, to_csv)
         else:
-            _show_job(reader.efficiency_of(job_id, MOST), job_id, noheader, to_json, to_csv)
-    finally:
-        reader.close()
+            _show_job(look.efficiency_of(job_id, MOST), job_id, noheader, to_json, to_csv)
 
 
 def _show_job(

@@ -26,6 +26,7 @@ from ajrd.store.rows import Row
 
 if TYPE_CHECKING:
     from ajrd.cli.remote import Remote
+    from ajrd.store.efficiency import EfficiencyRecord
 
 
 class Look(Protocol):
@@ -70,6 +71,12 @@ class Look(Protocol):
     def suspicions(self, since: datetime, limit: int) -> Sequence[Row]:
         """Nodes that were implicated, newest first."""
 
+    def efficiency_of(self, job_id: str, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of every attempt of the jobs that had this id, oldest first."""
+
+    def efficiency_since(self, since: datetime, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of the attempts that started since a moment, newest first."""
+
     def leads(self) -> bool:
         """Does a service lead?"""
 
@@ -86,6 +93,8 @@ class StoreLook:
         self.close, self.now = self._reader.close, self._reader.now
         self.job, self.array_tasks = self._reader.job, self._reader.array_tasks
         self.recent_jobs, self.request = self._reader.recent_jobs, self._reader.request
+        self.efficiency_of = self._reader.efficiency_of
+        self.efficiency_since = self._reader.efficiency_since
 
     def story(self, job: JobRecord, events: int = 200) -> JobHistory:
         """All that is known of a job."""

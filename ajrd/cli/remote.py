@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 
 from ajrd.errors import AjrdError, RequestRefused, StoreUnavailable
 from ajrd.model import RequestVerb
-from ajrd.store import rows
+from ajrd.store import efficiency, rows
+from ajrd.store.efficiency import EfficiencyRecord
 from ajrd.store.history import AttemptHistory, JobHistory
 from ajrd.store.records import DecisionRecord, JobRecord, RequestRecord
 from ajrd.store.rows import Row
@@ -134,6 +135,18 @@ class Remote:
         """Nodes that were implicated, newest first."""
         asked = {"from": _moment(since)}
         return [rows.plain(told) for told in self._pages("nodes", limit, **asked)]
+
+    def efficiency_of(self, job_id: str, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of every attempt of the jobs that had this id, oldest first."""
+        return self._efficiency(limit, job=job_id)[::-1]
+
+    def efficiency_since(self, since: datetime, limit: int) -> list[EfficiencyRecord]:
+        """The efficiency of the attempts that started since a moment, newest first."""
+        return self._efficiency(limit, **{"from": _moment(since)})
+
+    def _efficiency(self, limit: int, **wanted: str | None) -> list[EfficiencyRecord]:
+        found = [efficiency.record(told) for told in self._pages("efficiency", limit, **wanted)]
+        return sorted(found, key=lambda record: record.started_at, reverse=True)
 
     def leads(self) -> bool:
         """The process that answers may be a standby: then another one leads."""

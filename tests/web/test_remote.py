@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from ajrd.cli.main import cli
 from ajrd.errors import StoreUnavailable
 from ajrd.model import RequestState
+from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.tracking import new_job
 from ajrd.store.address import Address
 from ajrd.store.records import Answer
@@ -100,6 +101,16 @@ def both(near: tuple[Place, Store], far: Far) -> Both:
 async def test_the_same_is_said_on_both_ways(both: Both, argv: tuple[str, ...]) -> None:
     direct, remote = await both(*argv)
     assert (remote.exit_code, remote.output) == (direct.exit_code, direct.output)
+
+
+@pytest.mark.parametrize("argv", [("7",), ("7", "--json"), ("--by", "user", *SINCE), ("99",)])
+async def test_efficiency_is_told_on_both_ways(
+    near: tuple[Place, Store], both: Both, argv: tuple[str, ...]
+) -> None:
+    await Bookkeeping(near[1], lambda: 1800.0, lambda: at(90_000)).turn()
+    direct, remote = await both("efficiency", *argv)
+    assert (remote.exit_code, remote.output) == (direct.exit_code, direct.output)
+    assert direct.exit_code == (1 if argv == ("99",) else 0)
 
 
 async def test_the_tasks_of_an_array_are_found_on_both_ways(
