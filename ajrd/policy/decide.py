@@ -6,7 +6,7 @@ The table in :func:`decide` is read from top to bottom; the first line that fits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
 from ajrd.policy import backoff
@@ -39,6 +39,8 @@ class Case:
     ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
     how long a job is first put off whose attempts fail at once. ``taken_over_by`` is a job that
     waited for the end of the attempt and was let go by it (:mod:`ajrd.policy.dependents`).
+    ``announced``: AdminComment says that ajrd was about to act on this attempt for this cause; what
+    came of it was never written down.
     """
 
     job: JobInfo
@@ -50,10 +52,13 @@ class Case:
     no_progress_limit: int = 0
     backoff: float = 0.0
     taken_over_by: str | None = None
+    announced: bool = False
 
 
 def decide(case: Case) -> Plan:
     """The decision for one attempt."""
+    if case.announced and case.directive.mode is ResumeMode.SINGLETON:
+        case = replace(case, job=_as_if_failed(case.job))
     job, directive, verdict = case.job, case.directive, case.verdict
     cause = f"{verdict.kind} {verdict.cause}"
     if reason := refusal(job, directive, case.site):
@@ -75,6 +80,11 @@ def decide(case: Case) -> Plan:
         again = f"{row} attempts in a row failed by it without getting further"
         return Plan(Verb.STOP, "no_progress", f"{cause}: {again}, no more requeue", used=case.used)
     return _requeue(case, cause)
+
+
+def _as_if_failed(job: JobInfo) -> JobInfo:
+    """The cancellation is ajrd's own: it ends a broken attempt of a chain that way."""
+    return replace(job, state=JobState.FAILED) if job.state is JobState.CANCELLED else job
 
 
 def _requeue(case: Case, cause: str) -> Plan:

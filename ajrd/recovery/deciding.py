@@ -193,6 +193,7 @@ class Deciding:
             no_progress_limit=self.settings.no_progress_limit,
             backoff=self.settings.backoff,
             taken_over_by=self._jobs.dependents.let_go(fresh) if fresh.state.ended else None,
+            announced=_announced(fresh, attempt, what),
         )
         return decide(case)
 
@@ -227,6 +228,12 @@ class Deciding:
             start_delay=plan.start_delay,
             cause=(verdict.cause if verdict else None) or "",
         )
+
+
+def _announced(fresh: JobInfo, attempt: AttemptRecord, cause: str) -> bool:
+    """Does AdminComment say that ajrd was about to act on the attempt for this cause?"""
+    mark = read_mark(fresh.admin_comment)
+    return mark is not None and mark.attempt == attempt.idx and mark.reason.startswith(cause)
 
 
 def _used(begun: int, fresh: JobInfo, attempt: AttemptRecord) -> int:

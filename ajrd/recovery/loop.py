@@ -23,10 +23,11 @@ from ajrd.recovery.jobs import Jobs
 from ajrd.recovery.leadership import Leads
 from ajrd.recovery.notebook import Notebook
 from ajrd.recovery.requests import Requests
+from ajrd.recovery.sequence import Outcome
 from ajrd.recovery.settings import Clock, Detection, Logs, Settings, no_checkpoint
 from ajrd.recovery.watched import Chapter, Watched
 from ajrd.slurm.base import Slurm
-from ajrd.slurm.holds import Hold, own_hold, release
+from ajrd.slurm.holds import Hold, is_requeue_held, own_hold, release
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 from ajrd.store.store import Store
 
@@ -155,12 +156,32 @@ class Recovery:
         """
         now = self._clock()
         for watched in self._jobs.watched.values():
-            hold = own_hold(watched.seen)
-            if hold is None or now < hold.deadline or watched.driving:
+            if watched.driving or not is_requeue_held(watched.seen):
+                continue
+            hold = await self._hold_of(watched, watched.seen)
+            if hold is None or now < hold.deadline:
                 continue
             seen = await self._slurm.job(hold.job_id)
-            if seen is not None and own_hold(seen) == hold:
+            if seen is not None and await self._hold_of(watched, seen) == hold:
                 await self._release(watched, seen, hold)
+
+    async def _hold_of(self, watched: Watched, seen: JobInfo) -> Hold | None:
+        """ajrd's hold on a job, by its mark in AdminComment, or by what ajrd has done.
+
+        A slurmctld that was killed may show a successor that ran already once more in the hold that
+        it came with, and have forgotten the mark. Another one's hold of the same restart count
+        would have other words.
+        """
+        hold = own_hold(seen)
+        if hold is not None or not is_requeue_held(seen):
+            return hold
+        attempts = await self._store.attempts(watched.record.id)
+        before = next((each for each in attempts if each.idx == seen.restarts - 1), None)
+        decision = await self._store.decision(before.id) if before else None
+        if decision is None or decision.outcome != Outcome.SUCCESSOR_STARTED:
+            return None
+        assert decision.hold_deadline is not None
+        return Hold(seen.job_id, seen.restarts, seen.submit_time, decision.hold_deadline)
 
     async def _release(self, watched: Watched, seen: JobInfo, hold: Hold) -> None:
         try:

@@ -21,9 +21,14 @@ class Hold:
     deadline: datetime = field(compare=False)
 
 
+def is_requeue_held(job: JobInfo) -> bool:
+    """Was the job requeued into a hold, whoever did that?"""
+    return job.state is JobState.PENDING and not job.completing and job.held is HoldBy.REQUEUE_HOLD
+
+
 def own_hold(job: JobInfo) -> Hold | None:
     """The hold that ajrd has on a job; None if nobody or somebody else holds it."""
-    if job.state is not JobState.PENDING or job.completing or job.held is not HoldBy.REQUEUE_HOLD:
+    if not is_requeue_held(job):
         return None
     mark = read_mark(job.admin_comment)
     if mark is None or mark.hold_deadline is None or mark.attempt != job.restarts - 1:

@@ -16,6 +16,7 @@ from tests.unit.recovery_world import GRACE, World
 from tests.unit.samples import anomaly, at
 
 ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
+CHAIN = '{"APS": {"auto_resume_mode": "singleton_dependency"}}'
 TWICE = ONCE.replace("1", "2")
 
 
@@ -162,6 +163,57 @@ async def test_a_hold_that_a_kill_9_left_without_a_decision_ends_at_its_deadline
     seen = world.seen(job_id)
     assert seen is not None
     assert (seen.state, seen.restarts) == (JobState.RUNNING, 1)
+
+
+async def test_a_chain_goes_on_that_an_ajrd_without_its_database_had_begun_to_hand_over(
+    world: World,
+) -> None:
+    """It was killed after its scancel: the next one must not take that for the user's."""
+    job_id = await running(world, CHAIN)
+    world.store.away = True
+    world.crash(job_id)
+    await world.turn()
+    world.clock.pass_by(GRACE)
+    while (seen := world.seen(job_id)) and seen.state is not JobState.CANCELLED:
+        await world.go_on(0.5)
+    world.kill()
+    world.store.away = False
+    world.start()
+    await world.go_on(30)
+    assert (await decision(world, job_id, 0)).verb is Verb.CHAIN
+
+
+async def test_a_hold_that_a_killed_slurmctld_shows_again_without_its_mark_ends_at_its_deadline(
+    world: World,
+) -> None:
+    """An attempt that has ended cannot be announced: nothing in Slurm says whose hold it is."""
+    job_id = await running(world)
+    world.crash(job_id)
+    await world.go_on(30)
+    assert (await decision(world, job_id, 0)).outcome == "successor_started"
+    hold = {
+        "state": JobState.PENDING,
+        "held": HoldBy.REQUEUE_HOLD,
+        "nodes": "",
+        "admin_comment": "",
+    }
+    world.slurm.set(job_id, **hold, start_time=None)
+    await world.go_on(300, step=10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert (seen.state, seen.restarts) == (JobState.RUNNING, 1)
+
+
+async def test_a_hold_of_somebody_else_after_a_recovery_stays(world: World) -> None:
+    job_id = await running(world, TWICE)
+    world.crash(job_id)
+    await world.go_on(30)
+    hold = {"state": JobState.PENDING, "held": HoldBy.REQUEUE_HOLD, "nodes": "", "restarts": 2}
+    world.slurm.set(job_id, **hold, start_time=None)
+    await world.go_on(300, step=10)
+    seen = world.seen(job_id)
+    assert seen is not None
+    assert seen.held is HoldBy.REQUEUE_HOLD
 
 
 async def test_an_open_decision_whose_database_goes_away_is_carried_to_its_end(

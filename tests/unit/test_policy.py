@@ -51,6 +51,15 @@ def test_a_chain_needs_no_requeue() -> None:
     assert refusal(job(requeue=False), singleton, ACT) is None
 
 
+def test_a_chain_goes_on_from_a_cancellation_that_ajrd_had_announced() -> None:
+    """It was killed in the middle, and nothing of it was written down."""
+    singleton, cancelled = directive(mode=ResumeMode.SINGLETON), job(state=JobState.CANCELLED)
+    case = Case(cancelled, singleton, verdict(), 0, ACT, announced=True)
+    assert decide(case).verb is Verb.CHAIN
+    assert decide(replace(case, announced=False)).verb is Verb.LEAVE
+    assert decide(replace(case, directive=directive())).verb is Verb.LEAVE
+
+
 def test_status_tells_before_anything_went_wrong_that_a_job_would_be_left_alone() -> None:
     assert "requeue is disabled" in standing(job(requeue=False), directive(), ACT)
     assert "observe mode" in standing(job(), directive(), Site())
