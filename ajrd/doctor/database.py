@@ -41,7 +41,6 @@ class ServerFacts:
     """What a MySQL or MariaDB server says of itself and of this session."""
 
     version: str
-    cipher: str
     charset: str
     folder: str
     grants: tuple[str, ...]
@@ -90,11 +89,9 @@ def _server(db: Connection) -> ServerFacts:
             "SELECT VERSION() AS version, @@character_set_database AS charset, @@datadir AS folder"
         )
     )[0]
-    cipher = db.all(Query("SHOW STATUS LIKE 'Ssl_cipher'"))
     grants = (str(next(iter(row.values()))) for row in db.all(Query("SHOW GRANTS")))
     return ServerFacts(
         version=str(facts["version"]),
-        cipher=str(cipher[0]["Value"]) if cipher else "",
         charset=str(facts["charset"]),
         folder=str(facts["folder"]),
         grants=tuple(grants),
@@ -134,12 +131,22 @@ def _remote(config: Config) -> bool:
     return isinstance(place, Server) and not place.unix_socket and place.host not in _HERE
 
 
-def judge_tls(found: Seen, config: Config) -> Finding:
+async def cipher(look: Look) -> str:
+    """By a connection as the service makes it: the commands' driver takes TLS unasked."""
+    if (await seen(look)).server is None:
+        raise NotAsked("SQLite has no network")
+    database = Database(address_of(look))
+    try:
+        found = await database.all(Query("SHOW STATUS LIKE 'Ssl_cipher'"))
+    finally:
+        await database.close()
+    return str(found[0]["Value"]) if found else ""
+
+
+def judge_tls(found: str, config: Config) -> Finding:
     """In force where it is demanded, and demanded where the way is long."""
-    if found.server is None:
-        return skip("SQLite has no network")
-    if found.server.cipher:
-        return ok(f"TLS, {found.server.cipher}")
+    if found:
+        return ok(f"TLS, {found}")
     if config.database.tls.ca:
         return fail("database.tls is set, and the connection is not encrypted", "ajrd db check")
     if _remote(config):
@@ -289,7 +296,7 @@ _G, _MEND = Group.DATABASE, "ajrd db check"
 CHECKS: tuple[Check[Any], ...] = (
     Check("reach", _G, "is it there, how fast", met, judge_reached, _MEND),
     Check("server", _G, "its version", seen, judge_version, _MEND),
-    Check("tls", _G, "is TLS in force", seen, judge_tls, _MEND),
+    Check("tls", _G, "is TLS in force", cipher, judge_tls, _MEND),
     Check("tables", _G, "revision, rights, form of the tables", inspected, judge_tables, _MEND),
     Check(
         "least-rights", _G, "has its user rights that it does not need", seen, judge_least, _MEND
