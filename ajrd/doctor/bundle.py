@@ -117,7 +117,8 @@ async def gathered(look: Look, verdicts: Sequence[Verdict], *, with_names: bool)
 def _text(document: Any) -> str:
     """Lines stay lines, everything else is JSON."""
     if isinstance(document, list):
-        return "".join(f"{line}\n" for line in document)
+        lines = (each if isinstance(each, str) else json.dumps(each) for each in document)
+        return "".join(f"{line}\n" for line in lines)
     if isinstance(document, str):
         return f"{document}\n"
     return json.dumps(document, indent=2, default=str) + "\n"
@@ -164,9 +165,10 @@ async def _metrics(look: Look) -> list[str]:
     return (await over_socket(look, "/metrics")).body.decode("utf-8", "replace").splitlines()
 
 
-async def _log(look: Look, *, with_names: bool) -> list[str]:
+async def _log(look: Look, *, with_names: bool) -> list[Any]:
+    """Parsed, so that no secret hides behind the escapes of JSON."""
     lines = (await own_log(look))[-LINES:]
-    return lines if with_names else [json.dumps(each) for each in wordless(lines)]
+    return [document(line) or line for line in lines] if with_names else list(wordless(lines))
 
 
 def wordless(lines: Iterable[str]) -> Iterator[Any]:

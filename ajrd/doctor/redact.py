@@ -17,10 +17,8 @@ from urllib.parse import quote
 SECRET, NAME = "[secret]", "[user]"
 #: Accounts of services: they are nobody's name.
 NOBODYS = frozenset({"", "ajrd", "root", "slurm", "nobody", "munge", "mysql"})
-_INLINE = re.compile(
-    r"(?im)^[\s\-{,\"']*[\w.-]*(?:password|passwd|secret|token|api_?key)[\"']?\s*:\s*(\S[^\n#]*)"
-)
-_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@")
+_INLINE = re.compile(r"(?i)(?:password|passwd|secret|token|api_?key)[\"']?\s*:\s*(\S[^\n]*)")
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s@'\"<>]*@")
 #: A word that says that a secret follows; credentials; keys in PEM form.
 _FORMS = (
     re.compile(
@@ -89,7 +87,10 @@ def _any_of(words: set[str], *, alone: bool) -> re.Pattern[str]:
 
 def guessed(configuration: str) -> set[str]:
     """What a file of configuration, right or wrong, seems to hold of secrets."""
-    found = {each.strip().strip("\"'{}, ") for each in _INLINE.findall(configuration)}
-    for url in re.findall(r"(?i)://([^\s/@'\"]*)@", configuration):
+    found = set()
+    for rest in _INLINE.findall(configuration):
+        for end in ("\n", " #", ",", "}"):
+            found.add(rest.partition(end)[0].strip("\"'{}, \t"))
+    for url in re.findall(r"://([^\s@'\"]*)@", configuration):
         found.add(url.partition(":")[2])
     return {each for each in found if each}

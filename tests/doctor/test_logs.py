@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from pathlib import Path
@@ -86,7 +85,7 @@ async def test_the_folder_for_reports_as_its_command_makes_it(
     sections = {"logs": {"report_dir": str(folder)}}
     assert (await examined("report-dir", **sections))["report-dir"].level is Level.FAIL
     folder.mkdir()
-    os.chmod(folder, 0o1777)
+    folder.chmod(0o1777)
     assert (await examined("report-dir", **sections))["report-dir"].level is Level.OK
 
 

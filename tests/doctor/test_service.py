@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,7 @@ from ajrd.store.store import Store
 from labcluster.ports import free_block
 from tests.database.samples import a_decision, a_job
 from tests.doctor.conftest import Examined
-from tests.service import Service, until
+from tests.service import Service
 from tests.slurm.jobs import HEALTHY
 
 Make = Callable[..., Service]
@@ -167,8 +168,14 @@ def test_a_service_that_runs_is_well_and_what_it_lacks_is_named(
     assert found["watchdog"]["mend"] == "systemctl enable --now ajrd-watchdog"
 
 
-def test_a_job_that_stays_held_is_named_and_its_command_releases_it(make_service: Make) -> None:
+async def test_a_job_that_stays_held_is_named_and_its_command_releases_it(
+    make_service: Make, examined: Examined
+) -> None:
     service = make_service()
+
+    async def holds() -> Finding:
+        return (await examined("holds", slurm={"conf": str(service.cluster.conf)}))["holds"]
+
     job_id = service.submit(HEALTHY)
     service.await_state(job_id, "RUNNING")
     late = datetime.now(UTC) - timedelta(minutes=5)
@@ -176,12 +183,13 @@ def test_a_job_that_stays_held_is_named_and_its_command_releases_it(make_service
     service.slurm("scontrol", "update", f"JobId={job_id}", f"AdminComment={mark}")
     service.slurm("scontrol", "requeuehold", job_id)
     service.await_state(job_id, "PENDING|job requeued in held state|1|")
-    until("the requeue to be over", lambda: doctor_of(service)[1]["holds"]["level"] == "fail")
-    _code, found = doctor_of(service)
-    assert found["holds"]["found"] == f"held past their deadline: {job_id}"
-    assert found["holds"]["mend"] == "ajrd watchdog --once"
+    async with asyncio.timeout(60):
+        while (found := await holds()).level is Level.OK:
+            await asyncio.sleep(0.05)
+    assert found.found == f"held past their deadline: {job_id}"
+    assert found.mend == "ajrd watchdog --once"
     service.ajrd("watchdog", "--once", "--slurm-conf", str(service.cluster.conf))
-    assert doctor_of(service)[1]["holds"]["level"] == "ok"
+    assert (await holds()).level is Level.OK
 
 
 async def test_errors_of_the_last_hour_are_counted_in_a_log(
@@ -262,12 +270,13 @@ def test_everything_that_can_hang_hangs_and_every_check_ends(tmp_path: Path) -> 
     }
     config.write_text(json.dumps(values))
     argv = [sys.executable, "-m", "ajrd", "doctor", "--json", "--config", str(config)]
-    with a_peer(silent[0], b""), a_peer(silent[1], b""), a_peer(silent[2], b""):
-        with a_peer(on_host, b""):
-            done = subprocess.run(
-                argv, capture_output=True, text=True, timeout=60,
-                env={"PATH": f"{commands}:/usr/bin:/bin"},
-            )  # fmt: skip
+    with ExitStack() as servers:
+        for listener in (*silent, on_host):
+            servers.enter_context(a_peer(listener, b""))
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=60,
+            env={"PATH": f"{commands}:/usr/bin:/bin"},
+        )  # fmt: skip
     assert done.returncode == 1, done.stderr
     found = {each["name"]: each for each in json.loads(done.stdout)["checks"]}
     for name in ("controller", "reach", "ready", "socket", "port"):

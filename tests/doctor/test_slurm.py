@@ -69,14 +69,16 @@ def test_how_settings_are_judged(found: Finding, level: str, words: str) -> None
 
 
 def test_a_flag_is_added_to_those_that_are_there() -> None:
-    accounting = {"AccountingStorageType": "accounting_storage/slurmdbd"}
-    found = slurm.judge_job_comment(answer(AccountingStoreFlags="job_env", **accounting), Config())
+    def stored(flags: str) -> Answer:
+        dbd = "accounting_storage/slurmdbd"
+        return answer(AccountingStorageType=dbd, AccountingStoreFlags=flags)
+
+    found = slurm.judge_job_comment(stored("job_env"), Config())
     assert found.mend == (
         "echo AccountingStoreFlags=job_env,job_comment >>/etc/slurm/slurm.conf"
         " && scontrol reconfigure"
     )
-    flags = "job_comment,job_env"
-    found = slurm.judge_job_comment(answer(AccountingStoreFlags=flags, **accounting), Config())
+    found = slurm.judge_job_comment(stored("job_comment,job_env"), Config())
     assert found.level is Level.OK
 
 
