@@ -42,24 +42,20 @@ def doctor(
         raise click.UsageError(f"{bundle} is there already")
     if _CREDENTIALS.is_dir() and os.access(_CREDENTIALS, os.R_OK):
         os.environ.setdefault("CREDENTIALS_DIRECTORY", str(_CREDENTIALS))
-    look, verdicts = asyncio.run(_look(config_path(file), log, bundle, with_names))
+    look, verdicts = asyncio.run(_look(config_path(file), log))
     if as_json:
         click.echo(json.dumps(as_document(verdicts), indent=2))
     else:
         for line in as_lines(verdicts, coloured()):
             click.echo(line)
     if bundle is not None:
-        click.echo(f"{bundle} is for support: look at it before it leaves the house", err=True)
+        from ajrd.doctor.bundle import write_bundle
+
+        asyncio.run(write_bundle(bundle, look, verdicts, with_names=with_names))
+        click.echo(f"{bundle} is for support: look at it before you pass it on", err=True)
     sys.exit(exit_code(look, verdicts))
 
 
-async def _look(
-    path: Path, log: Path | None, bundle: Path | None, with_names: bool
-) -> tuple[Look, list[Verdict]]:
+async def _look(path: Path, log: Path | None) -> tuple[Look, list[Verdict]]:
     look = await begin(path, log)
-    verdicts = await examine(look, CHECKS)
-    if bundle is not None:
-        from ajrd.doctor.bundle import write_bundle
-
-        await write_bundle(bundle, look, verdicts, with_names=with_names)
-    return look, verdicts
+    return look, await examine(look, CHECKS)

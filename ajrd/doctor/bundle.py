@@ -18,19 +18,19 @@ import re
 import sys
 import tarfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from ajrd import __version__
 from ajrd.config import LOKI_PASSWORD, LOKI_TOKEN
-from ajrd.doctor.check import QUESTION, Look, NotAsked, Verdict
+from ajrd.doctor.check import QUESTION, Look, NotAsked, Verdict, unattended
 from ajrd.doctor.files import secret_files
 from ajrd.doctor.redact import Redactor, guessed
 from ajrd.doctor.report import as_document
 from ajrd.doctor.service import Books, books, document, own_log
-from ajrd.doctor.tools import address_of, in_thread, service_account
+from ajrd.doctor.tools import Account, address_of, in_thread, service_account
 from ajrd.doctor.web import over_socket
 from ajrd.errors import AjrdError, ConfigError
 from ajrd.secret import read_secret
@@ -70,6 +70,7 @@ async def write_bundle(
     path: Path, look: Look, verdicts: Sequence[Verdict], *, with_names: bool
 ) -> None:
     """Makes a new file, 0600; raises ConfigError if it cannot be made."""
+    unattended()
     members = await gathered(look, verdicts, with_names=with_names)
     try:
         await in_thread(lambda: _write(path, members))
@@ -93,14 +94,15 @@ def _write(path: Path, members: Mapping[str, str]) -> None:
 
 async def gathered(look: Look, verdicts: Sequence[Verdict], *, with_names: bool) -> dict[str, str]:
     """The files by their names, redacted."""
-    redact = await _redactor(look, with_names=with_names)
     parts = {
-        "lease.json": _lease(look),
-        "counts.json": _counts(look),
-        "metrics.txt": _metrics(look),
+        "lease.json": _with_config(look, _lease),
+        "counts.json": _with_config(look, _counts),
+        "metrics.txt": _with_config(look, _metrics),
         "service.log": _log(look, with_names=with_names),
     }
-    found = await asyncio.gather(*(_or_why(part) for part in parts.values()))
+    redact, *found = await asyncio.gather(
+        _redactor(look, with_names=with_names), *map(_or_why, parts.values())
+    )
     report = as_document(verdicts, details=with_names)
     documents = {
         "doctor.json": report,
@@ -132,6 +134,13 @@ async def _or_why(part: Any) -> Any:
         return "not to be had: no answer in time"
     except AjrdError as error:
         return f"not to be had: {error}"
+
+
+async def _with_config(look: Look, part: Callable[[Look], Awaitable[Any]]) -> Any:
+    """The defaults of a configuration that cannot be read are another's database."""
+    if look.error:
+        raise NotAsked("the configuration cannot be used")
+    return await part(look)
 
 
 async def _lease(look: Look) -> dict[str, Any]:
@@ -266,10 +275,11 @@ def _named(look: Look) -> Iterator[str]:
 
 async def _users(look: Look) -> set[str]:
     """Whose jobs the store knows, and whom the service runs as."""
-    asked = await _or_why(in_thread(lambda: _owners(look)))
-    owners = asked if isinstance(asked, set) else set()
-    account = await _or_why(look.once(service_account))
-    return owners | ({account.name} if not isinstance(account, str) else set())
+    owners, account = await asyncio.gather(
+        _or_why(in_thread(lambda: _owners(look))), _or_why(look.once(service_account))
+    )
+    found: set[str] = owners if isinstance(owners, set) else set()
+    return found | ({account.name} if isinstance(account, Account) else set())
 
 
 def _owners(look: Look) -> set[str]:

@@ -168,9 +168,14 @@ class Unattended(ThreadPoolExecutor):
         """Waits for nobody."""
 
 
+def unattended() -> None:
+    """From now on no thread of this event loop is waited for at its end."""
+    asyncio.get_running_loop().set_default_executor(Unattended())
+
+
 async def begin(path: Path, log: Path | None = None) -> Look:
     """Reads the configuration, which may lie on a mount that hangs, or be none."""
-    asyncio.get_running_loop().set_default_executor(Unattended())
+    unattended()
     try:
         async with asyncio.timeout(QUESTION):
             return Look(path, await asyncio.to_thread(load, path), "", log)

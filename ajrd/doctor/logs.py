@@ -20,7 +20,7 @@ from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import parse_mountinfo
 
 #: Capabilities by which a log is opened as its owner, by their numbers (capabilities(7)).
-NEEDED = {"CAP_DAC_READ_SEARCH": 2, "CAP_SETGID": 6, "CAP_SETUID": 7}
+NEEDED = {"CAP_SETGID": 6, "CAP_SETUID": 7}
 #: Folders that are watched, and users of inotify, at least.
 WATCHES, INSTANCES = 65536, 128
 #: File systems of other hosts, besides all fuse.*; seconds for one to answer; how many are asked.
@@ -77,7 +77,7 @@ def judge_powers(found: Powers, _config: Config) -> Finding:
     if not missing:
         return ok(f"{who} may open logs as their owners")
     said = f"{who} lacks {', '.join(missing)}: logs of others cannot be read"
-    mend = f"systemctl edit ajrd  # [Service] CapabilityBoundingSet={' '.join(NEEDED)}"
+    mend = f"systemctl edit ajrd  # [Service] AmbientCapabilities={' '.join(NEEDED)}"
     return fail(said, mend) if found.service else warn(said, "sudo ajrd doctor")
 
 

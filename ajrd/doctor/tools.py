@@ -44,13 +44,11 @@ class Unit:
     loaded: bool
     active: str
     user: str
-    credentials: frozenset[str]
 
 
 async def unit(name: str) -> Unit:
     """Asks systemd; raises NotAsked where it does not run."""
-    asked = "LoadState,ActiveState,User,LoadCredential"
-    done = await told_by("systemctl", "show", name, f"--property={asked}")
+    done = await told_by("systemctl", "show", name, "--property=LoadState,ActiveState,User")
     if done.code:
         raise NotAsked("systemd does not run here")
     return parse_unit(done.out)
@@ -58,15 +56,10 @@ async def unit(name: str) -> Unit:
 
 def parse_unit(text: str) -> Unit:
     """From ``systemctl show``."""
-    lines = [line.partition("=") for line in text.splitlines()]
+    lines = (line.partition("=") for line in text.splitlines())
     found = {key: value for key, _, value in lines}
-    credentials = (value.partition(":")[0] for key, _, value in lines if key == "LoadCredential")
-    return Unit(
-        loaded=found.get("LoadState") == "loaded",
-        active=found.get("ActiveState", ""),
-        user=found.get("User", ""),
-        credentials=frozenset(each for each in credentials if each),
-    )
+    loaded, active = found.get("LoadState") == "loaded", found.get("ActiveState", "")
+    return Unit(loaded, active, found.get("User", ""))
 
 
 async def service_unit(_look: Look) -> Unit:

@@ -18,7 +18,7 @@ NAMES = [check.name for check in CHECKS if check.group is Group.HOST]
 
 
 def a_unit(active: str, *, loaded: bool = True) -> Unit:
-    return Unit(loaded, active, "ajrd", frozenset())
+    return Unit(loaded, active, "ajrd")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,11 @@ MOUNTS = """\
         (logs.judge_report_dir(Node("/r", stat.S_IFREG | 0o644), Config()), "fail", "no folder"),
         (logs.judge_report_dir(Node("/r", error="gone"), Config()), "fail", "/r: gone"),
         (logs.judge_powers(Powers(ALL, service=True), Config()), "ok", "the service may"),
-        (logs.judge_powers(Powers(0, service=True), Config()), "fail", "lacks CAP_DAC_READ"),
+        (
+            logs.judge_powers(Powers(0, service=True), Config()),
+            "fail",
+            "lacks CAP_SETGID, CAP_SETUID",
+        ),
         (
             logs.judge_powers(Powers(ALL & ~64, service=False), Config()),
             "warn",
