@@ -25,6 +25,8 @@ T = TypeVar("T")
 UNIT, WATCHDOG = "ajrd.service", "ajrd-watchdog.service"
 #: Seconds for what other checks only want to know by the way.
 _HURRY = 2.0
+#: Seconds for a program of the host.
+PROGRAM = 3.0
 
 
 async def told_by(*argv: str) -> Finished:
@@ -32,9 +34,9 @@ async def told_by(*argv: str) -> Finished:
     if shutil.which(argv[0]) is None:
         raise NotAsked(f"this host has no {argv[0]}")
     try:
-        return await run(argv, environment(os.environ, None), QUESTION)
+        return await run(argv, environment(os.environ, None), PROGRAM)
     except SlurmUnavailable:
-        raise NotAsked(f"{argv[0]} gave no answer within {QUESTION:g} s") from None
+        raise NotAsked(f"{argv[0]} gave no answer within {PROGRAM:g} s") from None
 
 
 @dataclass(frozen=True, slots=True)
