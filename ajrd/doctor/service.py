@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -35,6 +36,7 @@ GRACE, PATIENCE = timedelta(seconds=30), timedelta(hours=1)
 NEWEST = 1000
 #: How far back errors are looked for; bytes and lines of a log.
 RECENT, TAIL, LINES = timedelta(hours=1), 4 << 20, 5000
+_LOOK = "ajrd watchdog --once"
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -148,11 +150,12 @@ async def holds(look: Look) -> Holds:
     return Holds(len(marked), tuple(hold.job_id for hold in marked if hold.deadline + GRACE < now))
 
 
-def judge_holds(found: Holds, _config: Config) -> Finding:
+def judge_holds(found: Holds, config: Config) -> Finding:
     """None is held because nobody looks after it."""
     if found.late:
         said = f"held past their deadline: {', '.join(found.late[:20])}"
-        return fail(said, "ajrd watchdog --once")
+        conf = config.slurm.conf
+        return fail(said, f"{_LOOK} --slurm-conf {shlex.quote(conf)}" if conf else _LOOK)
     return ok(f"{found.held} jobs held, none past its deadline")
 
 
@@ -272,7 +275,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check("decisions", _G, "open decisions past their deadline", books, judge_decisions, _START),
     Check("degraded", _G, "decisions made without a database", books, judge_degraded, _START),
     Check("holds", _G, "jobs that ajrd holds past their deadline", holds, judge_holds,
-          "ajrd watchdog --once"),
+          _LOOK),
     Check("watchdog", _G, "does the watchdog run", dog, judge_dog,
           "systemctl enable --now ajrd-watchdog"),
     Check("errors", _G, "what the service complained of in the last hour", troubles,
