@@ -27,6 +27,7 @@ _COMMANDS = {
     "completion": ("ajrd.cli.completion", "completion", "Print the completion of a shell."),
     "config": ("ajrd.cli.config", "config", "Check the configuration."),
     "db": ("ajrd.cli.db", "db", "Look after the database: check, upgrade, prune."),
+    "doctor": ("ajrd.cli.doctor", "doctor", "Look at everything that the service needs."),
     "efficiency": ("ajrd.cli.efficiency", "efficiency", "What time and GPU-hours were spent on."),
     "events": ("ajrd.cli.events", "events", "Show the audit trail."),
     "explain": ("ajrd.cli.explain", "explain", "Explain why ajrd acted on a job, or did not."),
