@@ -6,12 +6,13 @@ The table in :func:`decide` is read from top to bottom; the first line that fits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
 from ajrd.policy import backoff
 from ajrd.policy.eligibility import Site, refusal
 from ajrd.policy.fruitless import Past, failed_in_a_row, fruitless
+from ajrd.policy.nodes import Known, excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Case:
     ``attempts`` are all of the job in their order, the one to decide on last. ``backoff`` (s) is
     how long a job is first put off whose attempts fail at once. ``taken_over_by`` is a job that
     waited for the end of the attempt and was let go by it (:mod:`ajrd.policy.dependents`).
+    ``known`` is what holds of nodes.
     """
 
     job: JobInfo
@@ -50,6 +52,7 @@ class Case:
     no_progress_limit: int = 0
     backoff: float = 0.0
     taken_over_by: str | None = None
+    known: Known = field(default_factory=Known)
 
 
 def decide(case: Case) -> Plan:
@@ -97,5 +100,8 @@ def _pointless(case: Case) -> str:
 
 
 def _exclude(case: Case) -> tuple[str, ...]:
-    wanted = case.directive.exclude_nodes and case.verdict.recovery is Recovery.REQUEUE_EXCLUDE
-    return case.verdict.nodes if wanted else ()
+    """The owner may want no node avoided, whoever calls it faulty."""
+    if not case.directive.exclude_nodes:
+        return ()
+    to_blame = case.verdict.recovery is Recovery.REQUEUE_EXCLUDE
+    return excluded(case.verdict.nodes if to_blame else (), case.known)

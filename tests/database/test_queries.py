@@ -67,9 +67,11 @@ INSERT INTO events SELECT seq, '2026-01-01' + INTERVAL seq MINUTE, IF(seq % 10, 
 INSERT INTO log_positions SELECT seq, seq, 'p', CONCAT('d', seq), 0, 0, 0, 0, 't', NULL, NULL, NULL,
   '2026-01-01', NULL, NULL, NULL FROM seq_1_to_3000;
 INSERT INTO loki_cursors SELECT CONCAT('t', seq), seq, '2026-01-01' FROM seq_1_to_3000;
+INSERT INTO node_suspicions SELECT seq, seq, CONCAT('n', seq % 60), 'HARDWARE', 'xid', 1,
+  '2026-01-01', '', NULL FROM seq_1_to_3000;
 INSERT INTO leases VALUES ('leader', '', '', 0, 0, '2026-01-01', '2026-01-01', '2026-01-01');
 ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, log_positions, leases,
-  loki_cursors;
+  loki_cursors, node_suspicions;
 """
 
 
