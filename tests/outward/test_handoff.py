@@ -258,10 +258,10 @@ async def test_what_is_known_survives_a_restart_and_ends(scene: Scene, receiver:
     await scene.handoff(REPORTS_ONLY).turn()
     later = scene.handoff(REPORTS_ONLY)
     await later.turn()
-    assert later.known.faulty == ("n1",)
+    assert list(later.known.faulty) == ["n1"]
     scene.clock.pass_by(7 * 86400 + 1)
     await later.turn()
-    assert later.known.faulty == ()
+    assert list(later.known.faulty) == []
 
 
 async def test_a_faulty_node_that_slurm_has_forgotten_is_not_named(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import text
@@ -273,19 +274,16 @@ async def test_a_kill_behind_a_delivery_repeats_it_with_the_same_id(post: Post) 
     assert first == second
 
 
-async def test_a_database_that_is_away_loses_nothing(post: Post) -> None:
+async def test_a_database_that_is_away_loses_nothing(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sender = post.sender()
     await sender.turn()
     await post.over("7")
-    real = post.store.move_cursor
-
-    async def away(*_values: Any) -> None:
-        raise StoreUnavailable("away")
-
-    post.store.move_cursor = away  # type: ignore[method-assign]
-    with pytest.raises(StoreUnavailable):
-        await sender.turn()
-    post.store.move_cursor = real  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(post.store, "move_cursor", AsyncMock(side_effect=StoreUnavailable("away")))
+        with pytest.raises(StoreUnavailable):
+            await sender.turn()
     await post.over("8")
     await sender.turn()
     assert post.told() == [("job.recovered", "7"), ("job.recovered", "8")]
