@@ -122,7 +122,7 @@ def last_drain(since: datetime) -> Query:
     return Query(
         "SELECT MAX(h.updated_at) AS updated_at FROM node_suspicions s"
         " JOIN node_handoffs h ON h.suspicion = s.id"
-        " WHERE s.at >= :since AND h.drain IN ('claimed', 'drained')",
+        " WHERE s.at >= :since AND h.drain = 'drained'",
         {"since": _bound(since)},
     )
 

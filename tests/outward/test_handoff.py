@@ -26,6 +26,7 @@ from tests.outward.receiver import (
 from tests.outward.world import LIMITS, PLAN, Scene, node
 
 DRAINS_ONLY = replace(PLAN, report_kinds=frozenset())
+COOL = replace(DRAINS_ONLY, drain=replace(LIMITS, cool_down=600.0))
 REPORTS_ONLY = replace(PLAN, drain=None)
 
 
@@ -112,14 +113,13 @@ async def test_what_the_budget_does_not_allow_waits_until_people_resume(scene: S
 
 
 async def test_two_nodes_are_drained_a_cool_down_apart_also_by_another_leader(scene: Scene) -> None:
-    cool = replace(DRAINS_ONLY, drain=replace(LIMITS, cool_down=600.0))
     await scene.suspect("n1")
     await scene.suspect("n2", job_id="8")
-    await scene.handoff(cool).turn()
-    await scene.handoff(cool).turn()
+    await scene.handoff(COOL).turn()
+    await scene.handoff(COOL).turn()
     assert scene.slurm.drained == ["n1"]
     scene.clock.pass_by(601)
-    await scene.handoff(cool).turn()
+    await scene.handoff(COOL).turn()
     assert scene.slurm.drained == ["n1", "n2"]
 
 
@@ -143,9 +143,9 @@ async def test_a_hostile_name_never_becomes_an_argument(scene: Scene, name: str)
 async def test_a_killed_ajrd_goes_on_with_the_drain(scene: Scene) -> None:
     await scene.suspect("n1")
     with pytest.raises(Killed):
-        await scene.handoff(DRAINS_ONLY, dies_at("drain_claimed")).turn()
+        await scene.handoff(COOL, dies_at("drain_claimed")).turn()
     assert scene.slurm.drained == []
-    await scene.handoff(DRAINS_ONLY).turn()
+    await scene.handoff(COOL).turn()
     assert scene.slurm.drained == ["n1"]
 
 
