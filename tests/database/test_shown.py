@@ -24,7 +24,8 @@ MORE_ROWS = """
 UPDATE attempts SET started_at = '2026-01-01' + INTERVAL id MINUTE;
 INSERT INTO requests SELECT seq, seq, 'pause', 'u', '', 'done', '', '2026-01-01', NULL
   FROM seq_1_to_3000;
-UPDATE node_suspicions SET at = '2026-01-01' + INTERVAL id MINUTE;
+INSERT INTO node_suspicions SELECT seq, seq, CONCAT('n', seq % 90), 'k', 'c', 0,
+  '2026-01-01' + INTERVAL seq MINUTE, '', NULL FROM seq_1_to_3000;
 ANALYZE TABLE attempts, requests, node_suspicions;
 """
 BAD = [Suspicion("n1", "HARDWARE", "xid", True), Suspicion("n2", "HARDWARE", "xid", False)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ajrd.errors import NotLeader, SlurmUnavailable
+from ajrd.errors import NotLeader, SlurmUnavailable, StoreUnavailable
 from ajrd.store.store import Store
 from tests.outward.receiver import (
     BROKEN,
@@ -198,6 +198,14 @@ async def test_a_leader_that_was_replaced_drains_nothing(scene: Scene, tmp_path:
     await replace_store(scene, other).handoff(DRAINS_ONLY).turn()
     assert scene.slurm.drained == ["n1"]
     await other.close()
+
+
+async def test_a_leader_whose_lease_has_run_out_drains_nothing(scene: Scene) -> None:
+    await scene.suspect("n1")
+    assert await scene.store.acquire_lease("old", "h1", 1, -1.0)
+    with pytest.raises(StoreUnavailable, match="lease"):
+        await scene.handoff(DRAINS_ONLY).turn()
+    assert scene.slurm.drained == []
 
 
 def replace_store(scene: Scene, store: Store) -> Scene:

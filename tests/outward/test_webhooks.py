@@ -246,6 +246,18 @@ async def test_a_message_is_dead_in_the_end_and_the_next_one_goes_out(post: Post
     assert post.told()[-1] == ("job.recovered", "8")
 
 
+async def test_a_body_that_is_refused_holds_up_the_others_for_three_tries_only(post: Post) -> None:
+    sender = post.sender()
+    await sender.turn()
+    await post.over("7")
+    await post.over("8")
+    post.receiver.replies.extend([Reply(422)] * 3)
+    for _ in range(3):
+        await sender.turn()
+    assert [job_id for _, job_id in post.told()] == ["7", "7", "7", "8"]
+    assert len(await post.dead()) == 1
+
+
 async def test_an_outage_that_ajrd_did_not_see_kills_no_message_at_once(post: Post) -> None:
     await post.sender().turn()
     await post.over("7")
