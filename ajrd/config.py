@@ -6,6 +6,7 @@ are errors: a misspelt safety setting must not be ignored.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -20,16 +21,20 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from ajrd.detect.pattern import LITTLE_MEMORY, check
 from ajrd.errors import ConfigError
+from ajrd.hardware.template import NAMES, REFERENCE, complaint, url_complaint
+from ajrd.model import Kind, Occasion
 from ajrd.store.address import CREDENTIAL, TIMEOUT, Address, Tls, parse_url
 
 #: Names among the credentials that systemd hands to the service.
 LOKI_PASSWORD, LOKI_TOKEN = "ajrd-loki-password", "ajrd-loki-token"
+HARDWARE_TOKEN = "ajrd-hardware-token"  # noqa: S105 -- a name
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -376,6 +381,181 @@ class EfficiencySection(_Section):
     )
 
 
+def _service_url(url: str) -> str:
+    """``url`` if it may be that of a service; a place to fill in may stand behind its host."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError("is not http(s)://HOST[:PORT]/PATH")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user or a password: secrets come from files")
+    if re.search(r"[^!-~]", url):
+        raise ValueError("holds characters that a URL must not have: write them as %XX")
+    return url
+
+
+class DrainSection(_Section):
+    """Draining suspected nodes, in act mode."""
+
+    enabled: bool = Field(default=False, description="drain suspected nodes (scontrol update)")
+    kinds: tuple[Kind, ...] = Field(
+        default=(Kind.HARDWARE,), description="kinds of trouble for which a node is drained"
+    )
+    max_nodes: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=2, description="nodes that may be drained by ajrd at the same time"
+    )
+    max_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.2, description="share of each partition that may be, rounded down to nodes"
+    )
+    keep_nodes: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1, description="usable nodes that stay in every partition"
+    )
+    cool_down: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
+        default=600.0, description="between two nodes, seconds"
+    )
+    fresh: Seconds = Field(default=3600.0, description="an older suspicion drains nothing, seconds")
+
+
+class HardwareApiSection(_Section):
+    """A hardware-recovery service that is told of suspected nodes and gives a verdict."""
+
+    url: str | None = Field(default=None, description="where a node is reported (POST); none: off")
+    token_file: str | None = Field(
+        default=None,
+        description=f"file with a bearer token; default: the credential {HARDWARE_TOKEN}",
+    )
+    kinds: tuple[Kind, ...] = Field(
+        default=(Kind.HARDWARE, Kind.NODE), description="kinds of trouble that are reported"
+    )
+    body: dict[str, Any] = Field(
+        default={
+            "node": "{node}",
+            "kind": "{kind}",
+            "cause": "{cause}",
+            "job": "{job_id}",
+            "at": "{at}",
+        },
+        description="JSON of a report, with places to fill such as {node}",
+    )
+    idempotency_header: str = Field(
+        default="Idempotency-Key", description="header with a key that stays the same in retries"
+    )
+    verdict_url: str | None = Field(
+        default=None, description="where its verdict is asked for (GET), with {reference}, {node}"
+    )
+    reference_field: str = Field(
+        default="id", description="path of the report's name in its answer: result.id"
+    )
+    verdict_field: str = Field(default="state", description="path of the verdict in its answers")
+    healthy: tuple[str, ...] = Field(default=("healthy",), description="its words for healthy")
+    faulty: tuple[str, ...] = Field(default=("faulty",), description="its words for faulty")
+    pending: tuple[str, ...] = Field(default=("pending",), description="its words for neither yet")
+    tls: TlsSection = TlsSection()
+    timeout: Seconds = Field(default=10.0, description="time limit of one request, seconds")
+    poll: Seconds = Field(default=60.0, description="between two questions for a verdict, seconds")
+    give_up_after: Annotated[float, Field(gt=0, le=90 * 86400)] = Field(
+        default=86400.0, description="after a suspicion, if there is no verdict, seconds"
+    )
+
+    @field_validator("url", "verdict_url")
+    @classmethod
+    def _is_a_service(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None:
+            _service_url(url)
+            names = NAMES | {REFERENCE} if info.field_name == "verdict_url" else NAMES
+            if wrong := url_complaint(url, names):
+                raise ValueError(wrong)
+        return url
+
+    @field_validator("body")
+    @classmethod
+    def _can_be_filled(cls, body: dict[str, Any]) -> dict[str, Any]:
+        if wrong := complaint(body):
+            raise ValueError(wrong)
+        try:
+            json.dumps(body)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"is not JSON: {error}; quote dates") from None
+        return body
+
+    @field_validator("idempotency_header")
+    @classmethod
+    def _is_a_header(cls, header: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", header):
+            raise ValueError(f"{header!r} cannot be the name of a header")
+        return header
+
+    @model_validator(mode="after")
+    def _words_differ(self) -> HardwareApiSection:
+        words = [word.lower() for word in (*self.healthy, *self.faulty, *self.pending)]
+        for word in words:
+            if words.count(word) > 1:
+                raise ValueError(f"{word!r} stands for two verdicts")
+        return self
+
+
+class HardwareSection(_Section):
+    """What happens to nodes that broken attempts point at."""
+
+    drain: DrainSection = DrainSection()
+    api: HardwareApiSection = HardwareApiSection()
+    faulty_for: Annotated[float, Field(ge=0, le=365 * 86400)] = Field(
+        default=7 * 86400.0, description="how long requeues avoid a node called faulty, seconds"
+    )
+    healthy_for: Annotated[float, Field(ge=0, le=365 * 86400)] = Field(
+        default=3600.0,
+        description="how long evidence against a node called healthy is not believed, seconds",
+    )
+
+
+class Webhook(_Section):
+    """One endpoint that is told of events, signed."""
+
+    name: str = Field(description="short name: a-z, 0-9 and -; its cursor is kept under it")
+    url: str = Field(description="http(s)://HOST[:PORT]/PATH to which events are posted")
+    secret_file: str | None = Field(
+        default=None,
+        description="file with the secret of the signature; default: the credential"
+        " ajrd-webhook-NAME",
+    )
+    events: tuple[Occasion, ...] = Field(
+        default=tuple(Occasion), description="job.recovered, job.given_up, node.suspected"
+    )
+    partitions: tuple[str, ...] = Field(default=(), description="of jobs in these; empty: all")
+    users: tuple[str, ...] = Field(default=(), description="of jobs of these; empty: all")
+    tls: TlsSection = TlsSection()
+    timeout: Seconds = Field(default=10.0, description="time limit of one request, seconds")
+    give_up_after: Annotated[float, Field(gt=0, le=30 * 86400)] = Field(
+        default=86400.0, description="after an event that is not taken, seconds"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _is_short(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
+            raise ValueError(f"{name!r} is not made of a-z, 0-9 and -")
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_service(cls, url: str) -> str:
+        return _service_url(url)
+
+
+class NotifySection(_Section):
+    """Who is told of what happens."""
+
+    webhooks: tuple[Webhook, ...] = Field(default=(), description="endpoints; see docs/webhooks.md")
+
+    @field_validator("webhooks")
+    @classmethod
+    def _names_differ(cls, webhooks: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+        names = [webhook.name for webhook in webhooks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two webhooks are called {name}")
+        return webhooks
+
+
 class LogFormat(StrEnum):
     """How the service's own log looks; ``auto``: readable on a terminal, else JSON lines."""
 
@@ -401,6 +581,8 @@ class Config(_Section):
     database: DatabaseSection = DatabaseSection()
     web: WebSection = WebSection()
     efficiency: EfficiencySection = EfficiencySection()
+    hardware: HardwareSection = HardwareSection()
+    notify: NotifySection = NotifySection()
     rules_dirs: tuple[str, ...] = Field(default=(), description="folders of site rules (rules.d)")
     logging: LoggingSection = LoggingSection()
 

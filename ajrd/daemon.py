@@ -20,7 +20,7 @@ from typing import TextIO
 import structlog
 from watchfiles import awatch
 
-from ajrd import journal
+from ajrd import asides, journal
 from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
 from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable, WebUnavailable
@@ -28,6 +28,7 @@ from ajrd.judgement import Judgement
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
 from ajrd.policy.directive import Limits
+from ajrd.policy.nodes import Known
 from ajrd.recovery.accounting import Accounting
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
@@ -48,7 +49,7 @@ FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
 STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: Sections that are taken up at a start alone.
-_FIXED = ("slurm", "database", "logs", "loki", "web")
+_FIXED = ("slurm", "database", "logs", "loki", "web", "hardware", "notify")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 #: Seconds after which work for reports begins anew that has failed in an unforeseen way.
@@ -196,6 +197,8 @@ class Service:
         watches = self._watches(store, slurm)
         logs = ManyLogs(watches)
         settings = recovery_settings(self._config)
+        outward = store, leadership, self._clock, self._checkpoint
+        handoff = asides.handoff(lambda: self._config, *outward)
         recovery = self._recovery = Recovery(
             slurm,
             store,
@@ -205,6 +208,7 @@ class Service:
             self._clock,
             leadership,
             self._checkpoint,
+            (lambda: handoff.known) if handoff else Known,
         )
         logs.tell(recovery.learn, recovery.hear)
         books = Bookkeeping(store, self._manual_baseline, self._clock)
@@ -214,6 +218,10 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_aside(books.run), name="efficiency")
                 tasks.create_task(_aside(accounting.run), name="accounting")
+                if handoff is not None:
+                    tasks.create_task(_aside(handoff.run), name="hardware")
+                for sender in asides.senders(self._config, *outward):
+                    tasks.create_task(_aside(sender.run), name="webhooks")
                 tasks.create_task(leadership.keep(), name="lease")
                 tasks.create_task(recovery.run(), name="recovery")
                 tasks.create_task(logs.run(), name="logs")
@@ -283,7 +291,7 @@ class Service:
 
 
 async def _aside(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Work for reports alone: whatever goes wrong in it must not stop the recovery of jobs."""
+    """Work beside recovery: whatever goes wrong in it must not stop the recovery of jobs."""
     while True:
         try:
             await work()

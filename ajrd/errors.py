@@ -62,6 +62,18 @@ class LokiDenied(LokiRefused):
     """Loki lets this user, token or tenant not read."""
 
 
+class RemoteUnavailable(AjrdError):
+    """Another service (hardware recovery, a webhook) has not taken what it was sent.
+
+    ``pause`` (s) is how long it asks to be left alone; ``status`` what HTTP said, 0 if nothing.
+    """
+
+    def __init__(self, message: str, pause: float = 0.0, status: int = 0) -> None:
+        super().__init__(message)
+        self.pause = pause
+        self.status = status
+
+
 class WebUnavailable(AjrdError):
     """Pages and API cannot be served where the configuration says."""
 

@@ -341,3 +341,11 @@ class RequestState(StrEnum):
     OPEN = "open"
     DONE = "done"
     REFUSED = "refused"
+
+
+class Occasion(StrEnum):
+    """What webhooks may be told of."""
+
+    RECOVERED = "job.recovered"
+    GIVEN_UP = "job.given_up"
+    SUSPECTED = "node.suspected"

@@ -38,6 +38,7 @@ _COMMANDS = {
     "nodes": ("ajrd.cli.nodes", "nodes", "List the nodes that broken attempts point at."),
     "pause": ("ajrd.cli.ask", "pause", "Do nothing to a job until it is resumed."),
     "release": ("ajrd.cli.ask", "release", "Release a job that ajrd holds."),
+    "report": ("ajrd.cli.report", "report", "Compare observe mode with what people did."),
     "requeue": ("ajrd.cli.ask", "requeue", "Requeue a job now, whatever its logs say."),
     "resume": ("ajrd.cli.ask", "resume", "Look after a paused job again."),
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),

@@ -5,12 +5,13 @@ Pure. An owner has his directive's budget; an operator may go beyond it, up to t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ajrd.model import Directive, JobInfo, JobState, ResumeMode, Verb
 from ajrd.policy.decide import Plan
 from ajrd.policy.directive import NotManaged
 from ajrd.policy.eligibility import Site, refusal
+from ajrd.policy.nodes import Known, excluded
 
 #: The branch of a decision that was asked for.
 BRANCH = "operator"
@@ -33,6 +34,7 @@ class Wish:
     ceiling: int
     site: Site
     taken_over_by: str | None = None
+    known: Known = field(default_factory=Known)
 
 
 def requeue_as_asked(wish: Wish) -> Plan | str:
@@ -47,7 +49,8 @@ def requeue_as_asked(wish: Wish) -> Plan | str:
         return _spent(wish, wish.directive.max_requeue_times)
     because = f" ({wish.why})" if wish.why else ""
     reason = f"asked for by {wish.by}{because}: requeue {count}"
-    return Plan(Verb.REQUEUE, BRANCH, reason, used=wish.used + 1)
+    avoided = excluded((), wish.known) if wish.directive.exclude_nodes else ()
+    return Plan(Verb.REQUEUE, BRANCH, reason, avoided, used=wish.used + 1)
 
 
 def _refusal(job: JobInfo, directive: Directive, site: Site) -> str | None:

@@ -6,12 +6,13 @@ The table in :func:`decide` is read from top to bottom; the first line that fits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ajrd.model import Directive, JobInfo, JobState, Recovery, ResumeMode, Verb, Verdict
 from ajrd.policy import backoff
 from ajrd.policy.eligibility import Site, refusal
 from ajrd.policy.fruitless import Past, failed_in_a_row, fruitless
+from ajrd.policy.nodes import Known, excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Case:
     waited for the end of the attempt and was let go by it (:mod:`ajrd.policy.dependents`).
     ``announced``: AdminComment says that ajrd was about to act on this attempt for this cause; what
     came of it was never written down.
+    ``known`` is what holds of nodes.
     """
 
     job: JobInfo
@@ -53,6 +55,7 @@ class Case:
     backoff: float = 0.0
     taken_over_by: str | None = None
     announced: bool = False
+    known: Known = field(default_factory=Known)
 
 
 def decide(case: Case) -> Plan:
@@ -107,5 +110,8 @@ def _pointless(case: Case) -> str:
 
 
 def _exclude(case: Case) -> tuple[str, ...]:
-    wanted = case.directive.exclude_nodes and case.verdict.recovery is Recovery.REQUEUE_EXCLUDE
-    return case.verdict.nodes if wanted else ()
+    """The owner may want no node avoided, whoever calls it faulty."""
+    if not case.directive.exclude_nodes:
+        return ()
+    to_blame = case.verdict.recovery is Recovery.REQUEUE_EXCLUDE
+    return excluded(case.verdict.nodes if to_blame else (), case.known)

@@ -8,7 +8,7 @@ written into the store before anything is done, or, when the store has been away
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from ajrd.policy.decide import Case, Plan, decide
 from ajrd.policy.directive import NotManaged, parse_directive
 from ajrd.policy.evidence import Ripeness
 from ajrd.policy.fruitless import Past
+from ajrd.policy.nodes import Known
 from ajrd.recovery import tracking
 from ajrd.recovery.jobs import Jobs
 from ajrd.recovery.nodes import suspects
@@ -55,12 +56,14 @@ class Deciding:
         detection: Detection,
         settings: Settings,
         clock: Clock,
+        known: Callable[[], Known] = Known,
     ) -> None:
         self._slurm = slurm
         self._store = store
         self._jobs = jobs
         self._detection = detection
         self._clock = clock
+        self._known = known
         self.settings = settings
 
     async def decide(self, watched: Watched, chapter: Chapter, ripe: Ripeness) -> bool:
@@ -143,6 +146,7 @@ class Deciding:
             ceiling=self.settings.limits.ceiling,
             site=self.settings.site,
             taken_over_by=self._jobs.dependents.let_go(fresh),
+            known=self._known(),
         )
         plan = requeue_as_asked(wish)
         if isinstance(plan, str):
@@ -194,6 +198,7 @@ class Deciding:
             backoff=self.settings.backoff,
             taken_over_by=self._jobs.dependents.let_go(fresh) if fresh.state.ended else None,
             announced=_announced(fresh, attempt, what),
+            known=self._known(),
         )
         return decide(case)
 
@@ -244,9 +249,8 @@ def _used(begun: int, fresh: JobInfo, attempt: AttemptRecord) -> int:
 
 def _suspicions(verdict: Verdict, plan: Plan) -> tuple[Suspicion, ...]:
     """The nodes that are to blame, and whether the successor is kept away from each."""
-    nodes = dict.fromkeys((*verdict.nodes, *plan.exclude_nodes))
     kind, cause = verdict.kind or "", verdict.cause or ""
-    return tuple(Suspicion(node, kind, cause, node in plan.exclude_nodes) for node in nodes)
+    return tuple(Suspicion(n, kind, cause, n in plan.exclude_nodes) for n in verdict.nodes)
 
 
 def _row_of(verdict: Verdict, records: Sequence[AnomalyRecord]) -> int | None:

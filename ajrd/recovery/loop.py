@@ -17,6 +17,7 @@ import structlog
 from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.model import Anomaly, DecisionState, Directive, JobInfo
 from ajrd.policy.evidence import Pulse, Ripeness, weigh
+from ajrd.policy.nodes import Known
 from ajrd.recovery.deciding import Deciding
 from ajrd.recovery.driver import Driver, Run
 from ajrd.recovery.jobs import Jobs
@@ -50,6 +51,7 @@ class Recovery:
         clock: Clock,
         leads: Leads,
         checkpoint: Callable[[str], None] = no_checkpoint,
+        known: Callable[[], Known] = Known,
     ) -> None:
         self._slurm = slurm
         self._store = store
@@ -61,7 +63,7 @@ class Recovery:
         self._driver = Driver(
             slurm, store, leads, settings, clock, self._drain_before_release, checkpoint
         )
-        self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock)
+        self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock, known)
         self._wake = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._driving: dict[int, Run] = {}

@@ -127,7 +127,8 @@ def failures_of(job: int) -> Query:
     """How far each attempt of a job got and what ended it, in their order."""
     return Query(
         "SELECT attempts.idx AS idx, COALESCE(MAX(decisions.cause), '') AS cause,"
-        " COALESCE(MAX(decisions.exclude_nodes), '') <> '' AS excluded,"
+        " (SELECT COUNT(*) FROM node_suspicions WHERE node_suspicions.attempt = attempts.id"
+        " AND node_suspicions.excluded = 1) AS excluded,"
         " MAX(log_positions.progress_step) AS progress_step,"
         " COUNT(log_positions.progress_offset) AS progressed"
         " FROM attempts LEFT JOIN decisions ON decisions.attempt = attempts.id"

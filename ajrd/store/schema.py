@@ -38,7 +38,7 @@ from sqlalchemy.schema import SchemaItem
 from ajrd.store import values
 
 #: The newest revision of ``migrations/versions``: what this ajrd reads and writes.
-REVISION = "0004"
+REVISION = "0005"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -350,6 +350,28 @@ node_suspicions = _table(
     UniqueConstraint("attempt", "node", name="uq_node_suspicions"),
     Index("ix_node_suspicions_node", "node", "at"),
     Index("ix_node_suspicions_at", "at"),
+    Index("ix_node_suspicions_verdict", "verdict_at"),
+)
+
+#: What was done about a suspected node: see :mod:`ajrd.hardware.handoff`.
+node_handoffs = _table(
+    "node_handoffs",
+    _id(),
+    _ref("suspicion", "node_suspicions", unique=True),
+    Column("drain", Name(16), nullable=False),
+    Column("drain_note", Words, nullable=False),
+    Column("report", Name(16), nullable=False),
+    Column("report_note", Words, nullable=False),
+    Column("reference", Name(255), nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+#: How far a reader of the audit trail has come: the number of an event.
+cursors = _table(
+    "cursors",
+    Column("name", Name(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )
 
 #: One row an attempt, with all that a report may want: its reader may see no other table.

@@ -31,10 +31,12 @@ from ajrd.model import (
 )
 from ajrd.store import (
     evidence,
+    handoffs,
     lease,
     ledger,
     migrate,
     notes,
+    outbox,
     pruning,
     queries,
     requests,
@@ -44,6 +46,7 @@ from ajrd.store import (
 from ajrd.store.address import Address
 from ajrd.store.efficiency import Accounted, EfficiencyRecord
 from ajrd.store.engine import Database
+from ajrd.store.handoffs import DrainState, Suspect
 from ajrd.store.records import (
     RESULT_SEEN,
     ActionRecord,
@@ -354,7 +357,7 @@ class Store:
                     await db.execute(insert(actions).values(_intent(number, step, job, record)))
                 message = f"{record.verb}: {record.reason}"
                 await _log(db, record.created_at, job.id, attempt.idx, "decision", message)
-                await suspicions.keep(db, attempt.id, suspects, record.created_at)
+                await _suspect(db, attempt, suspects, record.created_at)
                 if answer is not None:
                     await _answer(db, answer, attempt.idx, record.created_at)
         except StoreUnavailable as error:
@@ -454,7 +457,7 @@ class Store:
         doing = f"recording what was done to job {job.job_id} without the database"
         async with self._commit(self._one_writer, doing) as db:
             kept = await notes.write(db, note, job, attempt.id)
-            await suspicions.keep(db, attempt.id, suspects, note.created_at)
+            await _suspect(db, attempt, suspects, note.created_at)
             what = "degraded" if kept else "degraded, beside another decision"
             message = f"{what}: {note.verb}: {note.reason}; {note.state}: {note.outcome}"
             at = note.closed_at or note.created_at
@@ -476,6 +479,33 @@ class Store:
         async with self._transaction("correcting times") as db:
             for one in found:
                 await ledger.correct(db, one)
+
+    # what leaves ajrd
+
+    async def save_handoff(
+        self, suspect: Suspect, now: datetime, event: str = "", message: str = ""
+    ) -> None:
+        """Writes what was done about a suspected node, and says so in the audit trail.
+
+        A drain that is about to run is claimed: under a lease, it must not have run out.
+        """
+        claims = suspect.drain is DrainState.CLAIMED
+        async with self._transaction("recording a hand-off", lasting=claims) as db:
+            await handoffs.write(db, suspect, now)
+            if event:
+                await _log(db, now, suspect.job, suspect.attempt_idx, event, message)
+
+    async def cursor(self, name: str) -> int | None:
+        """How far a reader of the audit trail has come; None if it has never begun."""
+        found = await self._all(outbox.cursor(name))
+        return int(found[0]["number"]) if found else None
+
+    async def move_cursor(self, name: str, number: int, now: datetime, lost: str = "") -> None:
+        """The reader has come as far as that; ``lost`` says what could not be delivered."""
+        async with self._transaction("moving a cursor") as db:
+            await outbox.move(db, name, number, now)
+            if lost:
+                await _log(db, now, None, None, "webhook_dead", lost)
 
     # requests
 
@@ -538,6 +568,15 @@ async def _answer(
     await requests.finish(db, asked.id, answer.state.value, answer.result, now)
     message = f"{asked.verb} for {asked.by}: {answer.result}"
     await _log(db, now, asked.job, attempt_idx, f"request_{answer.state}", message)
+
+
+async def _suspect(
+    db: AsyncConnection, attempt: AttemptRecord, suspects: Iterable[Suspicion], at: datetime
+) -> None:
+    new = await suspicions.keep(db, attempt.id, suspects, at)
+    if new:
+        message = f"{', '.join(s.node for s in new)}: {new[0].kind} {new[0].cause}"
+        await _log(db, at, attempt.job, attempt.idx, "node_suspected", message)
 
 
 async def _keep_anomalies(

@@ -15,10 +15,13 @@ from ajrd.store.statements import add, number_of
 
 async def keep(
     db: AsyncConnection, attempt: int, suspects: Iterable[Suspicion], at: datetime
-) -> None:
-    """Writes those that are not known of this attempt yet."""
+) -> list[Suspicion]:
+    """Writes those that are not known of this attempt yet, and returns them."""
+    new = []
     for suspect in suspects:
         c = node_suspicions.c
         same = (c.attempt == attempt) & (c.node == suspect.node)
         if await number_of(db, node_suspicions, same) is None:
             await add(db, node_suspicions, asdict(suspect) | {"attempt": attempt, "at": at})
+            new.append(suspect)
+    return new

@@ -71,6 +71,12 @@ INSERT INTO leases VALUES ('leader', '', '', 0, 0, '2026-01-01', '2026-01-01', '
 ANALYZE TABLE jobs, attempts, anomalies, decisions, actions, events, log_positions, leases,
   loki_cursors;
 """
+#: A suspected node for each of them.
+SUSPECTED = """
+INSERT INTO node_suspicions SELECT seq, seq, CONCAT('n', seq % 60), 'HARDWARE', 'xid', 1,
+  '2026-01-01', '', NULL FROM seq_1_to_3000;
+ANALYZE TABLE node_suspicions;
+"""
 
 
 def compiled(statements: Iterable[Select[tuple[int]]]) -> list[Query]:
@@ -84,6 +90,7 @@ def compiled(statements: Iterable[Select[tuple[int]]]) -> list[Query]:
 async def test_no_query_reads_a_table_from_end_to_end(mysql: Schema) -> None:
     store = await Store.open(mysql.address())
     mysql.query(ROWS)
+    mysql.query(SUSPECTED)
     await store.close()
     old = compiled([pruning.prunable_jobs(at(0)), pruning.prunable_events(at(0))])
     reader = connect(mysql.address())

@@ -73,4 +73,4 @@ def test_completion_knows_commands_and_options_and_imports_no_command_for_their_
 
     assert complete(["history"], "--s") == ["--since"]
     monkeypatch.setattr("importlib.import_module", None)
-    assert complete([], "re") == ["release", "requeue", "resume"]
+    assert complete([], "re") == ["release", "report", "requeue", "resume"]

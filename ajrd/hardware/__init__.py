@@ -1,0 +1,1 @@
+"""Hand-off of suspected nodes: draining, and a hardware-recovery service."""

@@ -1,0 +1,1 @@
+"""Signed webhooks: jobs recovered, jobs given up, nodes suspected."""
