@@ -25,8 +25,10 @@ from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
 from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable
 from ajrd.judgement import Judgement
+from ajrd.logs.asowner import keep_rights_from_children
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
+from ajrd.notify import Notify
 from ajrd.recovery.accounting import Accounting
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
@@ -37,6 +39,7 @@ from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
 from ajrd.store.store import Store
+from ajrd.supervision import Supervision
 from ajrd.vitals.store import MeteredStore
 from ajrd.vitals.vitals import Vitals
 
@@ -56,6 +59,7 @@ _ASIDE_AGAIN = 60.0
 
 def run_service(path: Path) -> None:
     """Runs until a signal; raises :class:`~ajrd.errors.AjrdError` if it cannot start."""
+    keep_rights_from_children()
     service = Service(path, load(path))
     try:
         asyncio.run(service.run())
@@ -76,6 +80,8 @@ class Service:
         self._judgement: Judgement
         self._recovery: Recovery | None = None
         self._vitals = Vitals(config, self._clock)
+        self._notify = Notify.of(os.environ)
+        self._supervision = Supervision(self._notify, self._vitals.parts)
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
@@ -131,12 +137,14 @@ class Service:
         self._vitals.parts.leadership = leadership
         async with asyncio.TaskGroup() as tasks:
             parts = [
+                tasks.create_task(self._supervision.run(), name="supervision"),
                 tasks.create_task(self._vitals.run(), name="vitals"),
                 tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
                 tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
             ]
             await self._stop.wait()
+            self._notify.stopping()
             log.info("stopping")
             for part in reversed(parts):
                 part.cancel()
@@ -148,6 +156,7 @@ class Service:
             self._say_started("leader" if leads else "standby")
             while True:
                 if not leads:
+                    self._notify.ready()
                     await leadership.wait()
                 await self._lead(leadership, store, slurm)
                 leads = False
@@ -179,6 +188,7 @@ class Service:
         self._vitals.leads(recovery, watches)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._supervision.ready_when_looked(), name="ready")
                 tasks.create_task(_aside(books.run), name="efficiency")
                 tasks.create_task(_aside(accounting.run), name="accounting")
                 tasks.create_task(leadership.keep(), name="lease")
@@ -211,16 +221,21 @@ class Service:
         while True:
             await reload.wait()
             reload.clear()
-            try:
-                config = load(self._path)
-                await asyncio.to_thread(self._judgement.load, config.rules_dirs)
-            except ConfigError as error:
-                log.error("reload_refused", why=str(error))
-                self._vitals.reloaded(None)
-                continue
-            self._take_over(config)
-            mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
-            log.info("reloaded", mode=mode, rules=rules)
+            self._notify.reloading()
+            await self._reload()
+            self._notify.ready()
+
+    async def _reload(self) -> None:
+        try:
+            config = load(self._path)
+            await asyncio.to_thread(self._judgement.load, config.rules_dirs)
+        except ConfigError as error:
+            log.error("reload_refused", why=str(error))
+            self._vitals.reloaded(None)
+            return
+        self._take_over(config)
+        mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
+        log.info("reloaded", mode=mode, rules=rules)
 
     def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config
