@@ -34,7 +34,7 @@ from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import lease_seconds, recovery_settings, sacct, sqlite_path
+from ajrd.settings import lease_seconds, owners_of, recovery_settings, sacct, sqlite_path
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
@@ -50,7 +50,7 @@ FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
 STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: Sections that are taken up at a start alone.
-_FIXED = ("slurm", "database", "logs", "loki", "web")
+_FIXED = ("slurm", "database", "logs", "hooks", "loki", "web")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 #: Seconds after which work for reports begins anew that has failed in an unforeseen way.
@@ -215,7 +215,17 @@ class Service:
             from ajrd.loki.watch import LokiWatch
 
             watches.append(LokiWatch(config.loki, store, self._judgement, self._clock))
+        if config.hooks.dirs:
+            from ajrd.hooks.watch import HookWatch
+
+            dirs, owners = config.hooks.dirs, owners_of(config.hooks)
+            clock, hurry = self._clock, self._look_soon
+            watches.append(HookWatch(dirs, owners, store, self._judgement, clock, hurry))
         return watches
+
+    def _look_soon(self) -> None:
+        if self._recovery is not None:
+            self._recovery.hurry()
 
     async def _reload_on(self, reload: asyncio.Event) -> None:
         while True:

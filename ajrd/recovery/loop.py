@@ -118,9 +118,10 @@ class Recovery:
             self._next_look = self._clock()
             while True:
                 if self._clock() >= self._next_look:
-                    self._last_look, self._hurried = self._clock(), False
+                    self._hurried = False
                     await self.look()
-                    after = self._clock() + timedelta(seconds=self._settings.poll)
+                    self._last_look = self._clock()
+                    after = self._last_look + timedelta(seconds=self._settings.poll)
                     self._next_look = min(after, self._soon()) if self._hurried else after
                     self.looked.set()
                 await self.consider()
