@@ -31,7 +31,7 @@ from ajrd.hooks.spool import Letter, Spool
 from ajrd.logs.lanes import Lanes
 from ajrd.logs.mounts import Mounts
 from ajrd.loki.logql import speaks_of_nodes
-from ajrd.model import Anomaly, Directive, Finding, JobInfo
+from ajrd.model import Anomaly, Directive, Finding, JobInfo, Kind
 from ajrd.policy.evidence import Pulse
 from ajrd.store.records import AnomalyRecord, AttemptRecord, JobRecord
 from ajrd.store.store import Store
@@ -246,7 +246,9 @@ class HookWatch:
     def _believed(
         self, found: Iterable[Finding], lines: Sequence[str], known: _Known, node: str
     ) -> Iterator[Finding]:
-        of_nodes = {rule.id for rule in self._rules.catalogue.rules if speaks_of_nodes(rule)}
+        """Of memory that was used up, what names the job; of the rest, what rules on nodes know."""
+        rules = self._rules.catalogue.rules
+        of_nodes = {r.id for r in rules if speaks_of_nodes(r) or r.kind is Kind.OOM}
         for finding in found:
             line = lines[finding.line_no - 1]
             if finding.rule in of_nodes and concerns(finding, line, known.numbers):

@@ -109,15 +109,16 @@ def test_what_the_kernel_said_is_evidence_on_the_attempt(service: Service, spool
     until("the messages to be deleted", lambda: not [*spool.glob("[!.]*")])
 
 
-def test_slurm_is_well_without_the_folder(
-    service: Service, hooked: Lab, spool: Path, tmp_path: Path
-) -> None:
+def test_slurm_is_well_without_the_folder(service: Service, hooked: Lab, spool: Path) -> None:
     """No service, no harm: jobs end and no node is drained."""
     aside = spool.rename(spool.with_name("aside"))
     try:
         job_id = service.submit("#!/bin/sh\ntrue\n")
         service.await_state(job_id, "COMPLETED")
-        nodes = lambda: hooked.command("sinfo", "-h", "-N", "-o", "%T").split()  # noqa: E731
-        until("the nodes to be idle", lambda: set(nodes()) == {"idle"})
+        until("the nodes to be idle", lambda: states_of_nodes(hooked) == {"idle"})
     finally:
         aside.rename(spool)
+
+
+def states_of_nodes(lab: Lab) -> set[str]:
+    return set(lab.command("sinfo", "-h", "-N", "-o", "%T").split())
