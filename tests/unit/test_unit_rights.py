@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.units import USER, as_unit
+from tests.unit.units import USER, as_unit, why_not
 
 OWNER = 54321
 UNIT = "ajrd.service"
@@ -31,15 +30,7 @@ print(os.geteuid(), os.getgroups())
 """
 
 
-def _reachable() -> str:
-    """Why the tests cannot be run as another user; "": they can."""
-    if os.geteuid() != 0 or not shutil.which("setpriv"):
-        return "needs root and setpriv, to be the unit's user"
-    done = subprocess.run(as_unit(UNIT, sys.executable, "-c", "import ajrd"), capture_output=True)
-    return "" if done.returncode == 0 else "another user cannot reach this Python"
-
-
-pytestmark = pytest.mark.skipif(bool(_reachable()), reason=_reachable())
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 @pytest.fixture

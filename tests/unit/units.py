@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,3 +43,13 @@ def _capabilities(values: Sequence[str]) -> str:
     """As setpriv(1) writes them."""
     names = " ".join(values).lower().replace("cap_", "").split()
     return ",".join(["-all", *(f"+{name}" for name in names)])
+
+
+@functools.cache
+def why_not() -> str:
+    """Why nothing can be run as the unit's user; "": it can."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        return "needs root and setpriv, to be the unit's user"
+    argv = as_unit("ajrd.service", sys.executable, "-c", "import ajrd")
+    done = subprocess.run(argv, capture_output=True)
+    return "" if done.returncode == 0 else "another user cannot reach this Python"
