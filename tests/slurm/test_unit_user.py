@@ -91,6 +91,9 @@ def test_it_finds_a_crash_in_a_log_that_only_the_owner_may_read(
         process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
         try:
             until("it to be ready", lambda: "READY=1" in manager.hear())
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            assert "CapEff:\t00000000000000c0\n" in status
+            assert "CapAmb:\t0000000000000000\n" in status
 
             def found() -> list[str]:
                 history = service.history(job_id)
