@@ -42,6 +42,9 @@ T = TypeVar("T")
 
 #: Seconds between two looks into a folder: inotify does not see what other nodes write.
 POLL = 1.0
+#: A job that is said to have ended may be COMPLETING still. So often, and for so long, the loop is
+#: made to look again, seconds.
+AGAIN, COMPLETING = 0.25, 30.0
 #: Seconds that a look into a folder may take before its file server counts as silent.
 LOOK_LIMIT = 5.0
 #: For so long a message waits for its attempt to be known, and an attempt for its last messages, s.
@@ -68,11 +71,20 @@ class Rules(Protocol):
 
 @dataclass(slots=True)
 class _Known:
-    """An attempt that messages may be about; ``left_at`` is by the monotonic clock."""
+    """An attempt that messages may be about.
+
+    By the monotonic clock: when an end was told first, and when the attempt was left.
+    """
 
     attempt: AttemptRecord
     numbers: frozenset[str]
+    told_at: float | None = None
     left_at: float | None = None
+
+    def completing(self, now: float) -> bool:
+        """Has Slurm not shown the end yet that a hook has told?"""
+        open_still = self.attempt.ended_at is None and self.left_at is None
+        return open_still and self.told_at is not None and now - self.told_at < COMPLETING
 
 
 class HookWatch:
@@ -112,7 +124,7 @@ class HookWatch:
                     self._wake.clear()
                     await self._round()
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(POLL):
+                        async with asyncio.timeout(AGAIN if self._completing() else POLL):
                             await self._wake.wait()
         finally:
             self._lanes.stop()
@@ -121,10 +133,13 @@ class HookWatch:
         self, job: JobRecord, seen: JobInfo, attempt: AttemptRecord, directive: Directive
     ) -> None:
         """Slurm shows the attempt: what is told of it is wanted."""
-        if attempt.id not in self._known:
-            self._wake.set()
+        known = self._known.get(attempt.id)
+        if known is not None:
+            known.attempt, known.left_at = attempt, None
+            return
         numbers = frozenset({str(seen.raw_id), *map(str, seen.components)})
         self._known[attempt.id] = _Known(attempt, numbers)
+        self._wake.set()
 
     async def drain(self, attempt: int, limit: float) -> bool:
         """Looks once more. What a hook has not told by then is not waited for."""
@@ -158,9 +173,15 @@ class HookWatch:
             for spool in self._spools:
                 for letter in await self._look(spool):
                     self._take(spool, letter)
+            if self._completing():
+                self._hurry()
             for path in list(self._waiting):
                 await self._settle(path)
             self._let_go()
+
+    def _completing(self) -> bool:
+        now = time.monotonic()
+        return any(known.completing(now) for known in self._known.values())
 
     async def _look(self, spool: Spool) -> list[Letter]:
         """A folder that is missing or silent is said to be so once."""
@@ -188,8 +209,12 @@ class HookWatch:
         message = letter.message
         facts = {"job": message.job, "restarts": message.restart, "exit_code": message.exit_code}
         log.debug("hook", hook=message.event.value, node=message.node, **facts)
-        if any(message.job in known.numbers for known in self._known.values()):
+        ours = [known for known in self._known.values() if message.job in known.numbers]
+        if ours:
             self._hurry()
+        for known in ours:
+            if message.event is not Event.START and known.told_at is None:
+                known.told_at = time.monotonic()
         self._waiting[letter.path] = (spool, letter)
         if len(self._waiting) > _MOST_WAITING:
             self._waiting.pop(next(iter(self._waiting)))

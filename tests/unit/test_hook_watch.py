@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -112,8 +112,24 @@ async def test_whatever_is_told_of_a_job_of_ours_makes_the_loop_look(
     await place.attend()
     message = place.put(event)
     await place.look()
-    assert place.hurried == 1
+    assert place.hurried
     assert not message.exists()
+
+
+async def test_the_loop_looks_again_until_slurm_shows_the_end_too(place: Place) -> None:
+    """EpilogSlurmctld runs while the job is still COMPLETING."""
+    attempt = await place.attend()
+    place.put("end")
+    hurried = [0]
+    for _ in range(3):
+        await place.look()
+        hurried.append(place.hurried)
+    assert hurried == sorted(set(hurried))
+    ended = replace(attempt, ended_at=at(90))
+    seen = job(start_time=at(10))
+    await place.watch.attend(await place._record(seen), seen, ended, directive())
+    await place.look()
+    assert place.hurried == hurried[-1]
 
 
 async def test_other_jobs_are_nobodys_hurry(place: Place) -> None:
