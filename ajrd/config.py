@@ -121,6 +121,26 @@ class LogsSection(_Section):
     )
 
 
+class HooksSection(_Section):
+    """Where the hooks of Slurm tell what has happened; see docs/operations.md."""
+
+    dirs: tuple[str, ...] = Field(
+        default=(), description="folders in which hooks leave messages; none: nobody is listened to"
+    )
+    owners: tuple[str, ...] = Field(
+        default=("root", "slurm"),
+        description="users whose messages are believed: SlurmUser and SlurmdUser",
+    )
+
+    @field_validator("dirs")
+    @classmethod
+    def _are_absolute(cls, dirs: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in dirs:
+            if not folder.startswith("/"):
+                raise ValueError(f"{folder!r} is not an absolute path")
+        return dirs
+
+
 class TlsSection(_Section):
     """TLS to the database; with ``ca`` certificate and host name of the server are verified."""
 
@@ -577,6 +597,7 @@ class Config(_Section):
     slurm: SlurmSection = SlurmSection()
     recovery: RecoverySection = RecoverySection()
     logs: LogsSection = LogsSection()
+    hooks: HooksSection = HooksSection()
     loki: LokiSection = LokiSection()
     database: DatabaseSection = DatabaseSection()
     web: WebSection = WebSection()

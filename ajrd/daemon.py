@@ -25,6 +25,7 @@ from ajrd.clock import SteadyClock
 from ajrd.config import Config, load
 from ajrd.errors import AjrdError, ConfigError, NotLeader, StoreUnavailable, WebUnavailable
 from ajrd.judgement import Judgement
+from ajrd.logs.asowner import keep_rights_from_children
 from ajrd.logwatch import LogWatch
 from ajrd.manylogs import ManyLogs, Watch
 from ajrd.policy.directive import Limits
@@ -34,11 +35,20 @@ from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.leadership import Leadership, this_process
 from ajrd.recovery.loop import Recovery
 from ajrd.recovery.settings import no_checkpoint
-from ajrd.settings import lease_seconds, limits_of, recovery_settings, sacct, sqlite_path
+from ajrd.sdnotify import Notify
+from ajrd.settings import (
+    lease_seconds,
+    limits_of,
+    owners_of,
+    recovery_settings,
+    sacct,
+    sqlite_path,
+)
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.select import connect
 from ajrd.store.engine import Database
 from ajrd.store.store import Store
+from ajrd.supervision import Supervision
 from ajrd.vitals.store import MeteredStore
 from ajrd.vitals.vitals import Vitals
 
@@ -49,7 +59,7 @@ FAULT_VARIABLE = "AJRD_TEST_KILL_AT"
 #: Names some, with commas, at which it is to freeze, once at each, until the test wakes it.
 STOP_VARIABLE = "AJRD_TEST_STOP_AT"
 #: Sections that are taken up at a start alone.
-_FIXED = ("slurm", "database", "logs", "loki", "web", "hardware", "notify")
+_FIXED = ("slurm", "database", "logs", "hooks", "loki", "web", "hardware", "notify")
 #: How often configuration and rules are looked at, milliseconds.
 _LOOK_EVERY = 2000
 #: Seconds after which work for reports begins anew that has failed in an unforeseen way.
@@ -60,6 +70,7 @@ _WEB_AGAIN = 5.0
 
 def run_service(path: Path) -> None:
     """Runs until a signal; raises :class:`~ajrd.errors.AjrdError` if it cannot start."""
+    keep_rights_from_children()
     service = Service(path, load(path))
     try:
         asyncio.run(service.run())
@@ -81,6 +92,8 @@ class Service:
         self._recovery: Recovery | None = None
         self._why_no_web = ""
         self._vitals = Vitals(config, self._clock)
+        self._notify = Notify.of(os.environ)
+        self._supervision = Supervision(self._notify, self._vitals.parts)
 
     async def run(self) -> None:
         """Builds the parts in the order of their dependence and lets them go in reverse."""
@@ -164,6 +177,7 @@ class Service:
         self._vitals.parts.leadership = leadership
         async with asyncio.TaskGroup() as tasks:
             parts = [
+                tasks.create_task(self._supervision.run(), name="supervision"),
                 tasks.create_task(self._vitals.run(), name="vitals"),
                 tasks.create_task(self._reload_on(reload), name="reload"),
                 tasks.create_task(self._changes(reload), name="changes"),
@@ -171,6 +185,7 @@ class Service:
                 tasks.create_task(self._turns(leadership, store, slurm, alone), name="turns"),
             ]
             await self._stop.wait()
+            self._notify.stopping()
             log.info("stopping")
             for part in reversed(parts):
                 part.cancel()
@@ -182,6 +197,7 @@ class Service:
             self._say_started("leader" if leads else "standby")
             while True:
                 if not leads:
+                    self._notify.ready()
                     await leadership.wait()
                 await self._lead(leadership, store, slurm)
                 leads = False
@@ -216,6 +232,7 @@ class Service:
         self._vitals.leads(recovery, watches)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._supervision.ready_when_looked(), name="ready")
                 tasks.create_task(_aside(books.run), name="efficiency")
                 tasks.create_task(_aside(accounting.run), name="accounting")
                 if handoff is not None:
@@ -246,22 +263,37 @@ class Service:
             from ajrd.loki.watch import LokiWatch
 
             watches.append(LokiWatch(config.loki, store, self._judgement, self._clock))
+        if config.hooks.dirs:
+            from ajrd.hooks.watch import HookWatch
+
+            dirs, owners = config.hooks.dirs, owners_of(config.hooks)
+            clock, hurry = self._clock, self._look_soon
+            watches.append(HookWatch(dirs, owners, store, self._judgement, clock, hurry))
         return watches
+
+    def _look_soon(self) -> None:
+        if self._recovery is not None:
+            self._recovery.hurry()
 
     async def _reload_on(self, reload: asyncio.Event) -> None:
         while True:
             await reload.wait()
             reload.clear()
-            try:
-                config = load(self._path)
-                await asyncio.to_thread(self._judgement.load, config.rules_dirs)
-            except ConfigError as error:
-                log.error("reload_refused", why=str(error))
-                self._vitals.reloaded(None)
-                continue
-            self._take_over(config)
-            mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
-            log.info("reloaded", mode=mode, rules=rules)
+            self._notify.reloading()
+            await self._reload()
+            self._notify.ready()
+
+    async def _reload(self) -> None:
+        try:
+            config = load(self._path)
+            await asyncio.to_thread(self._judgement.load, config.rules_dirs)
+        except ConfigError as error:
+            log.error("reload_refused", why=str(error))
+            self._vitals.reloaded(None)
+            return
+        self._take_over(config)
+        mode, rules = config.recovery.mode.value, self._judgement.digest[:12]
+        log.info("reloaded", mode=mode, rules=rules)
 
     def _take_over(self, config: Config) -> None:
         old, self._config = self._config, config

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pwd
+from contextlib import suppress
 from pathlib import Path
 
-from ajrd.config import Config, Mode, SlurmSection
+from ajrd.config import Config, HooksSection, Mode, SlurmSection
 from ajrd.policy.directive import Limits
 from ajrd.policy.eligibility import Site
 from ajrd.recovery.settings import Settings
@@ -42,6 +44,15 @@ def recovery_settings(config: Config) -> Settings:
 def lease_seconds(config: Config) -> float:
     """How long a lease lasts that is not renewed."""
     return config.recovery.lease or config.slurm.timeout + 10
+
+
+def owners_of(section: HooksSection) -> frozenset[int]:
+    """The numbers of the users whose hooks are believed; a name that nobody has here is nobody."""
+    owners = set()
+    for name in section.owners:
+        with suppress(KeyError):
+            owners.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(owners)
 
 
 def sacct(section: SlurmSection) -> Sacct:

@@ -67,7 +67,10 @@ def _utc() -> datetime:
 
 
 class Watchdog:
-    """Looks at Slurm and releases; with ``dry_run`` it only says what it would release."""
+    """Looks at Slurm and releases; with ``dry_run`` it only says what it would release.
+
+    ``stepped`` is when it last came a step further, by ``monotonic``.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Watchdog:
         self._clock = clock
         self._monotonic = monotonic
         self._since: dict[Hold, float] = {}
+        self.stepped = monotonic()
 
     async def run(self, interval: float) -> None:
         """Looks every ``interval`` seconds until cancelled."""
@@ -93,6 +97,7 @@ class Watchdog:
 
     async def look(self) -> bool:
         """One look at all jobs; False if Slurm could not be asked everything."""
+        self.stepped = self._monotonic()
         try:
             jobs = await self._slurm.jobs()
         except SlurmUnavailable as error:
@@ -108,6 +113,7 @@ class Watchdog:
 
     async def _consider(self, hold: Hold) -> bool:
         """Releases a job if it is still held so; False if Slurm could not be asked."""
+        self.stepped = self._monotonic()
         try:
             job = await self._slurm.job(hold.job_id)
             same = own_hold(job) if job else None

@@ -32,6 +32,7 @@ _COMMANDS = {
     "events": ("ajrd.cli.events", "events", "Show the audit trail."),
     "explain": ("ajrd.cli.explain", "explain", "Explain why ajrd acted on a job, or did not."),
     "history": ("ajrd.cli.history", "history", "List attempts: what broke, what was decided."),
+    "hooks": ("ajrd.cli.hooks", "hooks", "Install, remove and try the hooks that Slurm runs."),
     "list": ("ajrd.cli.list", "list_jobs", "List the jobs that ajrd knows."),
     "loki": ("ajrd.cli.loki", "loki", "Look at the Loki that logs are shipped to."),
     "man": ("ajrd.cli.man", "man", "Write the manual pages."),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import time
 
 import click
 
 from ajrd.cli.main import UNREACHABLE
+from ajrd.sdnotify import Notify
 from ajrd.slurm.cli import CliSlurm
 from ajrd.watchdog import Patience, Watchdog, say
 
+#: Time limits of commands after which a look that comes no further hangs.
+_LIMITS = 20
 _SECONDS = click.FloatRange(0, 86400)
 _SOME_SECONDS = click.FloatRange(0.05, 86400)
 
@@ -48,15 +53,20 @@ def watchdog(
     dog = Watchdog(slurm, Patience(hold_limit, grace), dry_run=dry_run)
     if once:
         sys.exit(0 if asyncio.run(dog.look()) else UNREACHABLE)
-    asyncio.run(_until_signal(dog, interval))
+    asyncio.run(_until_signal(dog, interval, interval + _LIMITS * timeout))
 
 
-async def _until_signal(dog: Watchdog, interval: float) -> None:
+async def _until_signal(dog: Watchdog, interval: float, patience: float) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.create_task(dog.run(interval))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    notify = Notify.of(os.environ)
+    beat = asyncio.create_task(notify.beat(lambda: time.monotonic() - dog.stepped < patience))
     say("started", "info", interval=interval)
+    notify.ready()
     await asyncio.wait([task])
+    notify.stopping()
+    beat.cancel()
     if not task.cancelled():
         task.result()
     say("stopped", "info")

@@ -3,6 +3,10 @@
 Users choose the names of log files, so the kernel must judge each name as if they had opened it
 themselves: a symlink to a file of root is refused, a folder that only they may enter can be
 entered. Only the calling thread changes its rights, and only around calls that resolve a path.
+
+That takes root, or a user with CAP_SETUID and CAP_SETGID (capabilities(7)). The kernel takes a
+thread's rights over all files away when its fsuid leaves 0, and at no other change: a user other
+than root must not have them at all.
 """
 
 from __future__ import annotations
@@ -24,6 +28,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: glibc's setgroups() changes all threads of a process; the bare system call changes one
 #: (nptl(7), "C library/kernel differences").
 _SYS_SETGROUPS = {"x86_64": 116, "aarch64": 159}.get(platform.machine())
+#: linux/capability.h: the numbers of capabilities, and the version of capget(2) with two words.
+_SETGID, _SETUID = 1 << 6, 1 << 7
+_OVER_FILES = {"CAP_DAC_OVERRIDE": 1 << 1, "CAP_DAC_READ_SEARCH": 1 << 2}
+_CAPABILITY_VERSION = 0x20080522
+#: sys/prctl.h.
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _AT_EMPTY_PATH, _STATX_BTIME, _BTIME_AT = 0x1000, 0x800, 80
 #: A FIFO or device must never block, become a terminal, or leak into a child.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -79,32 +89,64 @@ class OwnerFiles:
 def as_owner(uid: int, gid: int) -> Iterator[None]:
     """The calling thread acts on files as ``uid``:``gid`` with that user's groups.
 
-    Without root's rights, and for root's own files, nothing changes: the kernel then judges by
-    the rights that the service has. Raises PermissionError if the change did not take effect.
+    For root's own files nothing changes, and neither for a service that may not act as others: the
+    kernel then judges by the rights that the service has. Raises PermissionError if the change
+    did not take effect.
     """
-    if os.geteuid() != 0 or uid == 0:
+    if uid == 0 or not _may_act_as_others():
         yield
         return
-    groups = os.getgroups()
+    groups, own = os.getgroups(), (os.geteuid(), os.getegid())
     try:
         _set_groups(_groups_of(uid, gid))
         _set_ids(uid, gid)
         yield
     finally:
-        _set_ids(0, os.getegid())
+        _set_ids(*own)
         _set_groups(tuple(groups))
+
+
+def keep_rights_from_children() -> None:
+    """Commands that the service starts get none of its capabilities.
+
+    To be called before the first thread starts; prctl(2), PR_CAP_AMBIENT.
+    """
+    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+
+
+def _may_act_as_others() -> bool:
+    """Root may, and who has both capabilities; PermissionError for one who has too many."""
+    if os.geteuid() == 0:
+        return True
+    effective = _effective()
+    if effective & (_SETUID | _SETGID) != _SETUID | _SETGID:
+        return False
+    over = [name for name, bit in _OVER_FILES.items() if effective & bit]
+    if over:
+        raise PermissionError(
+            f"ajrd would open every file as user {os.geteuid()} with {', '.join(over)};"
+            " take that out of the unit's AmbientCapabilities="
+        )
+    return True
+
+
+def _effective() -> int:
+    """The effective capabilities of the calling thread, capget(2): the low word."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    data = (ctypes.c_uint32 * 6)()
+    return 0 if _libc.capget(header, data) else data[0]
 
 
 def _set_ids(uid: int, gid: int) -> None:
     """setfsuid(2) tells nothing: the value is read back by a call that cannot succeed.
 
-    The group comes first when rights are given away, as root alone may set it.
+    The group comes first when root gives rights away, and last when it takes them back.
     """
     calls = [(_libc.setfsgid, gid), (_libc.setfsuid, uid)]
     for call, wanted in calls if uid else reversed(calls):
         call(wanted)
         if call(-1) != wanted:
-            raise PermissionError(f"{call.__name__}({wanted}) was refused; is ajrd run as root?")
+            raise PermissionError(f"{call.__name__}({wanted}) was refused; see docs/operations.md")
 
 
 def _set_groups(groups: tuple[int, ...]) -> None:

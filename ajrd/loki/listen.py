@@ -8,7 +8,6 @@ orders the lines of a stream, and so tells what is behind what.
 from __future__ import annotations
 
 import asyncio
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +20,12 @@ from typing import Protocol
 import structlog
 
 from ajrd.detect.findings import Findings
+from ajrd.detect.nodelog import concerns
 from ajrd.loki.attribute import NotYet, Owner, Roster
 from ajrd.loki.entries import Entry, Stream, name_of, twin_of
 from ajrd.loki.health import Health
 from ajrd.loki.seen import Seen
-from ajrd.model import Anomaly, Finding, Kind, Progress
+from ajrd.model import Anomaly, Finding, Progress
 from ajrd.policy.evidence import Pulse
 from ajrd.store.evidence import BY_LOKI
 
@@ -35,8 +35,6 @@ log = structlog.get_logger("ajrd.loki")
 _BLOCK, _NEWEST = 512 * 1024, 16
 #: Streams that are listened to; with more of them the oldest is begun anew when it speaks again.
 _MOST_EARS = 20_000
-#: How the kernel's lines name the job of a process: the folder of its control group.
-_CGROUP = re.compile(r"\bjob_(\d+)\b")
 
 
 class What(Enum):
@@ -222,9 +220,8 @@ class Ears:
         known = self.roster.attempts.get(owner.attempt)
         node = {"node": owner.value.partition(".")[0]}
         for finding, entry, place in result.found:
-            job = _CGROUP.search(entry.line)
-            ours = job is not None and known is not None and job[1] in known.numbers
-            if finding.rule in self.of_nodes() and (ours or (job is None and _of_all(finding))):
+            numbers = known.numbers if known is not None else ()
+            if finding.rule in self.of_nodes() and concerns(finding, entry.line, numbers):
                 yield replace(finding, facts=node | dict(finding.facts)), entry, place
 
     def _source(self, stream: Stream) -> str:
@@ -241,11 +238,6 @@ class _Judged:
 
     found: list[tuple[Finding, Entry, int]]
     progress: Progress | None
-
-
-def _of_all(finding: Finding) -> bool:
-    """Memory that one job has used up is of no other job on the node."""
-    return finding.kind is not Kind.OOM
 
 
 def _judged(ear: _Ear, group: Sequence[Entry]) -> list[_Judged]:

@@ -8,6 +8,7 @@ itself changes no job; a decision that is to be executed is handed to
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -36,10 +37,16 @@ log = structlog.get_logger("ajrd.recovery")
 
 #: The shortest sleep between two turns of the loop, seconds.
 NAP = 0.005
+#: Slurm is never looked at sooner than this after the last look, whoever is in a hurry, seconds.
+HURRY = 0.1
 
 
 class Recovery:
-    """The loop. :meth:`run` until cancelled; :meth:`learn` and :meth:`hear` bring evidence."""
+    """The loop. :meth:`run` until cancelled; :meth:`learn` and :meth:`hear` bring evidence.
+
+    ``looked`` is set once it has looked at Slurm for the first time, whatever it saw. ``stepped``
+    is when it last came a step further (monotonic, s): no step waits longer than for an answer.
+    """
 
     def __init__(
         self,
@@ -65,6 +72,10 @@ class Recovery:
         )
         self._deciding = Deciding(slurm, store, self._jobs, detection, settings, clock, known)
         self._wake = asyncio.Event()
+        self._next_look = self._last_look = clock()
+        self._hurried = False
+        self.looked = asyncio.Event()
+        self.stepped = time.monotonic()
         self._tasks = asyncio.TaskGroup()
         self._driving: dict[int, Run] = {}
         self._resumed = False
@@ -107,13 +118,29 @@ class Recovery:
     async def run(self) -> None:
         """Looks, decides, sleeps; ends by cancellation, or with NotLeader."""
         async with self._tasks:
-            next_look = self._clock()
+            self._next_look = self._clock()
             while True:
-                if self._clock() >= next_look:
+                if self._clock() >= self._next_look:
+                    self._hurried = False
                     await self.look()
-                    next_look = self._clock() + timedelta(seconds=self._settings.poll)
+                    self._last_look = self._clock()
+                    after = self._last_look + timedelta(seconds=self._settings.poll)
+                    self._next_look = min(after, self._soon()) if self._hurried else after
+                    self.looked.set()
                 await self.consider()
-                await self._sleep_until(next_look)
+                await self._sleep_until_next_look()
+
+    def hurry(self) -> None:
+        """Something has happened in Slurm: look now, or as soon as the last look is past a bit.
+
+        What is told during a look may be missing from it, and is looked for soon after it.
+        """
+        self._hurried = True
+        self._next_look = min(self._next_look, self._soon())
+        self._wake.set()
+
+    def _soon(self) -> datetime:
+        return max(self._clock(), self._last_look + timedelta(seconds=HURRY))
 
     async def look(self) -> None:
         """One look at Slurm and the store; what does not answer is asked again at the next."""
@@ -143,6 +170,7 @@ class Recovery:
             await work
         except (SlurmUnavailable, StoreUnavailable) as error:
             log.warning("unknown", doing=what, why=str(error))
+        self.stepped = time.monotonic()
 
     async def _look(self) -> None:
         if not self._jobs.cluster:
@@ -209,10 +237,10 @@ class Recovery:
         if decision is not None and decision.state is DecisionState.OPEN:
             self._drive(job, attempt)
 
-    async def _sleep_until(self, next_look: datetime) -> None:
+    async def _sleep_until_next_look(self) -> None:
         chapters = (watched.chapter for watched in self._jobs.watched.values())
         dues = (self._due(chapter) for chapter in chapters if chapter is not None)
-        until = min([next_look, *(due for due in dues if due is not None)])
+        until = min([self._next_look, *(due for due in dues if due is not None)])
         self._wake.clear()
         seconds = max((until - self._clock()).total_seconds(), NAP)
         with suppress(TimeoutError):

@@ -64,14 +64,18 @@ class NoLogs:
 
 @dataclass(slots=True)
 class CountedSlurm(MemorySlurm):
-    """Counts the looks at all jobs, and lets something happen behind an update."""
+    """Counts the looks at all jobs; lets something happen behind an update and the first look."""
 
     looks: int = 0
     behind_update: Callable[[], None] = lambda: None
+    behind_listing: Callable[[], None] = lambda: None
 
     async def jobs(self) -> list[JobInfo]:
         self.looks += 1
-        return await MemorySlurm.jobs(self)
+        found = await MemorySlurm.jobs(self)
+        if self.looks == 1:
+            self.behind_listing()
+        return found
 
     async def update(self, job_id: str, change: JobUpdate) -> None:
         await MemorySlurm.update(self, job_id, change)
@@ -375,3 +379,33 @@ async def test_a_pointless_cause_is_stopped_and_not_requeued(world: World) -> No
         job = await world.seen(job_id)
     assert (decision.verb, decision.branch) == (Verb.STOP, "pointless")
     assert job.state is JobState.CANCELLED
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_the_next_look(
+    store: Store, judgement: Judgement
+) -> None:
+    world = World(store, judgement, poll=3600.0)
+    async with world.running():
+        await world.loop.looked.wait()
+        for count in (2, 3):
+            world.loop.hurry()
+            await world.looks(count - world.slurm.looks)
+
+
+async def test_what_is_told_during_a_look_is_looked_for_after_it(
+    store: Store, judgement: Judgement
+) -> None:
+    """The listing that is under way may be older than the news."""
+    world = World(store, judgement, poll=3600.0)
+    world.slurm.behind_listing = world.loop.hurry
+    async with world.running():
+        await world.looks(2)
+
+
+async def test_a_step_that_ends_in_silence_is_a_step(store: Store, judgement: Judgement) -> None:
+    world = World(store, judgement)
+    world.slurm.fail_next("cluster", AWAY)
+    before = world.loop.stepped
+    async with world.running():
+        await world.loop.looked.wait()
+    assert world.loop.stepped > before
