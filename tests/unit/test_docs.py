@@ -1,0 +1,122 @@
+"""What the documentation points at is there: files, headings, commands and their options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from ajrd.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Where a reader begins.
+STARTS = (ROOT / "README.md", ROOT / "docs/architecture.md")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+#: What follows ajrd where it is the subject of a sentence of the demo's, not a command.
+PROSE = ("runs",)
+#: Where the words of a command end: the next command, a redirection, a comment.
+END = re.compile(r"\s(?:[|;&>]|>>|\d?>|#)|[;&]|$")
+PLACEHOLDER = re.compile(r"\[|[A-Z…]")
+
+
+def targets(page: Path) -> Iterator[str]:
+    """The links of a page that do not leave this tree."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    yield from (target for target in LINK.findall(text) if "://" not in target)
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page: its headings in lower case, with - between the words."""
+    words = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", word.lower()).replace(" ", "-") for word in words}
+
+
+def mentioned(page: Path) -> set[Path]:
+    """The other pages that a page sends its reader to, by a link or by their name."""
+    linked = {(page.parent / target.partition("#")[0]).resolve() for target in targets(page)}
+    return linked | {ROOT / name for name in re.findall(r"docs/[\w-]+\.md", page.read_text())}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words after ``ajrd``, wherever one is shown in code: in a line, a block, a table."""
+    text = page.read_text().replace("\\|", "|")
+    spans = re.findall(r"(?<!`)`(ajrd [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = re.findall(r"^(?:    )?(?:\$ |# )?(?:sudo )?(ajrd [a-z].*)$", _blocks(text), re.M)
+    for told in (*spans, *lines):
+        joined = " ".join(told.split())
+        end = END.search(joined)
+        assert end is not None
+        words = joined[: end.start()].split()[1:]
+        if words[:1] not in [[word] for word in PROSE]:
+            yield words
+
+
+def _blocks(text: str) -> str:
+    """The lines that stand in code: indented by four, or fenced."""
+    fenced = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    return "\n".join([*re.findall(r"^    .*$", text, re.M), *fenced])
+
+
+def faults(words: list[str]) -> Iterator[str]:
+    """What of a command does not exist; ``pause|resume`` and ``a, b`` are several of them."""
+    for word in (words[0] if words else "").strip(",").split("|"):
+        yield from _faults(cli, word, words[1:])
+
+
+def _faults(group: click.Group, word: str, rest: list[str]) -> Iterator[str]:
+    ctx = click.Context(group)
+    if word.startswith("-"):
+        yield from _unknown_options(group, [word, *rest])
+        return
+    command = group.get_command(ctx, word)
+    if command is None:
+        yield f"there is no command {word}"
+    elif isinstance(command, click.Group) and rest and not PLACEHOLDER.match(rest[0]):
+        for inner in rest[0].split("|"):
+            yield from _faults(command, inner, rest[1:])
+    else:
+        yield from _unknown_options(command, rest)
+
+
+def _unknown_options(command: click.Command, words: list[str]) -> Iterator[str]:
+    params = command.get_params(click.Context(command))
+    known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+    for word in words:
+        option = re.match(r"\[?(-{1,2}[a-z][\w-]*)", word)
+        if option and option[1] not in known:
+            yield f"{command.name} has no option {option[1]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(page: Path) -> None:
+    for target in targets(page):
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
+    found = {" ".join(words): list(faults(words)) for words in commands(page)}
+    assert {words: told for words, told in found.items() if told} == {}
+
+
+def test_every_page_can_be_found_from_where_a_reader_begins() -> None:
+    seen: set[Path] = set()
+    new = set(STARTS)
+    while new:
+        seen |= new
+        new = {to for page in new for to in mentioned(page) if to in PAGES} - seen
+    assert [page.name for page in PAGES if page not in seen] == []
+
+
+def test_a_command_that_is_not_there_would_be_noticed() -> None:
+    assert list(faults(["statsu", "7"])) == ["there is no command statsu"]
+    assert list(faults(["db", "check|chekc"])) == ["there is no command chekc"]
+    assert list(faults(["list", "--jsno"])) == ["list has no option --jsno"]
+    assert list(faults(["pause|resume|requeue", "JOBID", "--reason", "TEXT"])) == []
