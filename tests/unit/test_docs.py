@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import click
 import pytest
 
 from ajrd.cli.main import cli
+from ajrd.model import Directive
+from ajrd.policy.directive import _KNOWN, Limits, parse_directive
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,7 +48,7 @@ def commands(page: Path) -> Iterator[list[str]]:
     """The words after ``ajrd``, wherever one is shown in code: in a line, a block, a table."""
     text = page.read_text().replace("\\|", "|")
     spans = re.findall(r"(?<!`)`(ajrd [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    lines = re.findall(r"^(?:    )?(?:\$ |# )?(?:sudo )?(ajrd [a-z].*)$", _blocks(text), re.M)
+    lines = re.findall(r"^\s*(?:\$ |# )?(?:sudo )?(ajrd [a-z].*)$", _blocks(text), re.M)
     for told in (*spans, *lines):
         joined = " ".join(told.split())
         end = END.search(joined)
@@ -120,3 +123,15 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
     assert list(faults(["db", "check|chekc"])) == ["there is no command chekc"]
     assert list(faults(["list", "--jsno"])) == ["list has no option --jsno"]
     assert list(faults(["pause|resume|requeue", "JOBID", "--reason", "TEXT"])) == []
+
+
+def test_every_directive_for_users_is_understood_and_every_key_is_explained() -> None:
+    text = (ROOT / "docs/users.md").read_text()
+    comments = re.findall(r"[Cc]omment='(\{.*\})'", text)
+    for comment in comments:
+        read = parse_directive(comment, Limits())
+        assert isinstance(read, Directive), comment
+        assert read.notes == (), comment
+    keys = {key for comment in comments for key in json.loads(comment)["APS"]}
+    assert keys == _KNOWN
+    assert set(re.findall(r"^### `(\w+)`$", text, re.MULTILINE)) == _KNOWN
