@@ -38,7 +38,7 @@ SHARED = (
     "zsh/vendor-completions/_ajrd",
 )
 #: What is still there after a removal: the site's words, the history, what a start is quicker with.
-KEPT = ("/etc/ajrd", "/var/lib/ajrd", "/var/cache/ajrd")
+KEPT = ("/etc/ajrd", "/var/lib/ajrd", "/var/cache/ajrd", "/var/spool/ajrd")
 #: Says what it was told, as a systemd does that has ajrd.service running.
 SYSTEMCTL = '#!/bin/sh\necho "$*" >>/tmp/told\n'
 
