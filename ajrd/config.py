@@ -142,7 +142,7 @@ class HooksSection(_Section):
 
 
 class TlsSection(_Section):
-    """TLS to the database; with ``ca`` certificate and host name of the server are verified."""
+    """TLS to a server; with ``ca`` certificate and host name of the server are verified."""
 
     ca: str | None = Field(default=None, description="file with the certificates to trust, PEM")
     cert: str | None = Field(default=None, description="file with the client's certificate, PEM")
@@ -587,7 +587,11 @@ class LogFormat(StrEnum):
 class LoggingSection(_Section):
     """The service's own log, on standard error."""
 
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="the least that is logged",
+    )
     format: LogFormat = Field(default=LogFormat.AUTO, description="auto, text or json")
 
 

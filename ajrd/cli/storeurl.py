@@ -19,6 +19,8 @@ from ajrd.store.address import TIMEOUT, Address, Tls
 
 #: As in :mod:`ajrd.config`, which is imported only if the file needs a closer look.
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
+#: Where the units and the example have the service listen.
+_SOCKET = Path("/run/ajrd/ajrd.sock")
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: What a file raises that needs a closer look, and a better message.
 _UNCLEAR = (OSError, yaml.YAMLError, AttributeError, TypeError, LookupError, ValueError)
@@ -37,10 +39,16 @@ def config_path(given: Path | None) -> Path:
 
 
 def web_socket(given: Path | None) -> Path | None:
-    """Where the service listens for users of this host, as far as the file tells."""
+    """Where the service listens for users of this host, as far as the file tells.
+
+    A packaged configuration is for administrators to read; others look where it mostly is.
+    """
+    try:
+        content = config_path(given).read_bytes()
+    except OSError as error:
+        return _SOCKET if isinstance(error, PermissionError) else None
     with suppress(ConfigError, *_UNCLEAR):
-        found = yaml.load(config_path(given).read_bytes(), _Loader)["web"]["socket"]  # noqa: S506
-        return Path(_text(found))
+        return Path(_text(yaml.load(content, _Loader)["web"]["socket"]))  # noqa: S506 -- safe
     return None
 
 

@@ -168,3 +168,17 @@ def test_without_store_and_socket_the_store_is_complained_about(tmp_path: Path) 
     done = CliRunner().invoke(cli, ["list"], env={"AJRD_CONFIG": str(far.config)})
     assert isinstance(done.exception, StoreUnavailable)
     assert "there is no database at /nowhere/x.sqlite" in str(done.exception)
+
+
+async def test_who_may_not_read_the_configuration_finds_the_service_where_the_units_have_it(
+    both: Both, world: World, far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    direct, _ = await both("list")
+    monkeypatch.setattr("ajrd.cli.storeurl._SOCKET", Path(str(world.site.web.socket)))
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
+    done = await asyncio.to_thread(far.run, "list")
+    assert (done.exit_code, done.output) == (0, direct.output)
