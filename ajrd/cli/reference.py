@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -29,7 +29,8 @@ errors, because a misspelt safety setting must not be ignored.
     ajrd config check --show      # every setting that is in force, defaults included
 
 The service takes up a changed file by itself, or at a SIGHUP. A file with a fault is refused, what
-was in force stays, and the log says why. Changes in `slurm`, `database`, `logs`, `loki` and `web`
+was in force stays, and the log says why.
+Changes in `slurm`, `database`, `logs`, `hooks`, `loki`, `web`, `hardware` and `notify`
 wait for a restart; the log says that, too (`restart_needed`).
 
 Passwords and tokens are never in this file. A key ending in `_file` names a file that others must
@@ -59,6 +60,10 @@ class Key:
     meaning: str
 
 
+#: Stands for the default of a key that has none.
+_REQUIRED = "\0"
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """The keys that stand together; ``name`` is empty for the top of the file."""
@@ -79,21 +84,32 @@ def _sections(name: str, node: dict[str, Any], known: dict[str, Any]) -> Iterato
     inner: list[tuple[str, dict[str, Any]]] = []
     for key, value in node["properties"].items():
         full = f"{name}.{key}" if name else key
-        target = known.get(str(value.get("$ref", "")).rpartition("/")[2], {})
+        target, item = _named(value, known), _named(value.get("items", {}), known)
         if "properties" in target:
             inner.append((full, target))
+        elif "properties" in item:
+            inner.append((f"{full}[]", item))
+            keys.append(replace(_key(full, {**value, "type": "object"}), form="list of the below"))
         else:
-            keys.append(_key(full, {**target, **value}))
+            keys.append(_key(full, {**target, **value, **({"items": item} if item else {})}))
     if keys:
         yield Section(name, node["description"], tuple(keys))
     for full, target in inner:
         yield from _sections(full, target, known)
 
 
+def _named(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What a reference in the schema means; nothing if it is none."""
+    target: dict[str, Any] = known.get(str(node.get("$ref", "")).rpartition("/")[2], {})
+    return target
+
+
 def _key(name: str, node: dict[str, Any]) -> Key:
     kinds = [kind for kind in node.get("anyOf", [node]) if kind.get("type") != "null"]
-    default = node["default"]
-    shown = "none" if default is None else f"`{_yaml(default)}`"
+    default = node.get("default", _REQUIRED)
+    shown = {None: "none", _REQUIRED: "must be given"}.get(
+        default if isinstance(default, str | None) else "", f"`{_yaml(default)}`"
+    )
     return Key(name, " or ".join(map(_form, kinds)), shown, node["description"])
 
 
@@ -110,7 +126,9 @@ def _form(node: dict[str, Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in choices)
     if node["type"] == "array":
         return f"list of {_form(node['items'])}s"
-    name = {"string": "text", "boolean": "true or false", "integer": "whole number"}
+    name = {
+        "string": "text", "boolean": "true or false", "integer": "whole number", "object": "mapping"
+    }  # fmt: skip
     return ", ".join([name.get(node["type"], node["type"]), *_limits(node)])
 
 

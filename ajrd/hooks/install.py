@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from ajrd import share
 from ajrd.errors import ConfigError
 
 #: Each hook with its key in slurm.conf.
@@ -31,12 +32,8 @@ _PLAIN = re.compile(r"/[\w./+-]*", re.ASCII)
 
 
 def source(name: str) -> str:
-    """The text of a hook, from the package or from the tree that it is built from."""
-    here = Path(__file__).parent
-    for folder in (here / "scripts", here.parents[1] / "slurm" / "hooks"):
-        with suppress(FileNotFoundError):
-            return (folder / name).read_text(encoding="utf-8")
-    raise ConfigError(f"the hook {name} is not among the files of this ajrd; install it anew")
+    """The text of a hook; raises ConfigError if this ajrd has it not."""
+    return share.path(f"slurm/hooks/{name}").read_text(encoding="utf-8")
 
 
 def text_of(name: str, spool: str | None, reports: str | None) -> str:
