@@ -62,7 +62,7 @@ def test_a_manager_that_is_gone_or_takes_nothing_is_not_waited_for(tmp_path: Pat
     ("pid", "limit", "seconds"),
     [
         ("", "3000000", 3.0),
-        (str(os.getpid()), "3000000", 3.0),
+        pytest.param(str(os.getpid()), "3000000", 3.0, id="ours"),
         ("1", "3000000", None),
         ("", "", None),
         ("", "0", None),
