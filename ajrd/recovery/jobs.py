@@ -67,7 +67,7 @@ class Jobs:
         listing = await self._slurm.jobs()
         now = self._clock()
         self.dependents.look(listing)
-        expected = self.unseen.ids
+        expected = self.unseen.among(listing)
         ours = [seen for seen in listing if self._concerns_us(seen, expected)]
         silence: StoreUnavailable | None = None
         for seen in ours:
@@ -91,8 +91,10 @@ class Jobs:
         return known or KEY in seen.comment
 
     async def _see(self, seen: JobInfo, now: datetime) -> StoreUnavailable | None:
+        if await self._is_anothers(seen, now) and KEY not in seen.comment:
+            return None
         directive = parse_directive(seen.comment, self.settings.limits)
-        watched = await self._watch(seen, directive, now)
+        watched = await self._watch(seen, directive)
         watched.missing = 0
         self._follow_job(watched, seen, directive, now)
         await self._follow_attempt(watched, seen, now)
@@ -103,16 +105,20 @@ class Jobs:
             await self._logs.attend(watched.record, seen, chapter.attempt, directive)
         return silence
 
-    async def _watch(
-        self, seen: JobInfo, directive: Directive | NotManaged, now: datetime
-    ) -> Watched:
+    async def _is_anothers(self, seen: JobInfo, now: datetime) -> bool:
+        """Has another submission taken the id of one that was known? That one is then gone."""
+        known = self.watched.get(seen.job_id)
+        if known is None or tracking.same_submission(known.record, seen):
+            return False
+        await self._forget(known, now, "its id was taken by another job")
+        return True
+
+    async def _watch(self, seen: JobInfo, directive: Directive | NotManaged) -> Watched:
         watched = self.watched.get(seen.job_id)
-        if watched is not None and tracking.same_submission(watched.record, seen):
-            return watched
-        if watched is not None:
-            await self._forget(watched, now, "its id was taken by another job")
-        watched = self.watched[seen.job_id] = self._new(seen, directive, now)
-        await self._saved(watched)
+        if watched is None:
+            watched = self._new(seen, directive, self._clock())
+            self.watched[seen.job_id] = watched
+            await self._saved(watched)
         return watched
 
     def _new(self, seen: JobInfo, directive: Directive | NotManaged, now: datetime) -> Watched:

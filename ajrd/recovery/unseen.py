@@ -14,7 +14,8 @@ from itertools import islice
 
 import structlog
 
-from ajrd.model import DecisionState
+from ajrd.model import DecisionState, JobInfo
+from ajrd.recovery.tracking import same_submission
 from ajrd.store.records import JobRecord
 from ajrd.store.store import Store
 
@@ -37,10 +38,11 @@ class Unseen:
         self._waiting = {job.id: job for job in jobs}
         self._looks = 0
 
-    @property
-    def ids(self) -> set[str]:
-        """The job ids of those that are waited for."""
-        return {job.job_id for job in self._waiting.values()}
+    def among(self, listing: Iterable[JobInfo]) -> set[str]:
+        """The job ids of those that are waited for and there; others may have had them since."""
+        known = {job.job_id: job for job in self._waiting.values()}
+        there = ((known.get(seen.job_id), seen) for seen in listing)
+        return {job.job_id for job, seen in there if job and same_submission(job, seen)}
 
     async def looked(self, found: Collection[int], looks: int, now: datetime) -> None:
         """Slurm was looked at and shows the rows ``found``; after so many looks the rest is over.
