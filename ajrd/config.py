@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -36,7 +37,15 @@ from ajrd.store.address import CREDENTIAL, TIMEOUT, Address, Tls, parse_url
 LOKI_PASSWORD, LOKI_TOKEN = "ajrd-loki-password", "ajrd-loki-token"
 HARDWARE_TOKEN = "ajrd-hardware-token"  # noqa: S105 -- a name
 
+
+def _header_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", text):
+        raise ValueError(f"{text!r} cannot be the name of a header")
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 
 class Mode(StrEnum):
@@ -330,7 +339,7 @@ class ProxySection(_Section):
     addresses: tuple[str, ...] = Field(
         default=(), description="addresses or networks from which its header is believed"
     )
-    header: str = Field(
+    header: HeaderName = Field(
         default="X-Remote-User", description="the header in which it names the user"
     )
 
@@ -340,13 +349,6 @@ class ProxySection(_Section):
         for address in addresses:
             ip_network(address, strict=False)
         return addresses
-
-    @field_validator("header")
-    @classmethod
-    def _is_a_name(cls, header: str) -> str:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", header):
-            raise ValueError(f"{header!r} cannot be the name of a header")
-        return header
 
 
 class WebSection(_Section):
@@ -456,7 +458,7 @@ class HardwareApiSection(_Section):
         },
         description="JSON of a report, with places to fill such as {node}",
     )
-    idempotency_header: str = Field(
+    idempotency_header: HeaderName = Field(
         default="Idempotency-Key", description="header with a key that stays the same in retries"
     )
     verdict_url: str | None = Field(
@@ -496,13 +498,6 @@ class HardwareApiSection(_Section):
         except (TypeError, ValueError) as error:
             raise ValueError(f"is not JSON: {error}; quote dates") from None
         return body
-
-    @field_validator("idempotency_header")
-    @classmethod
-    def _is_a_header(cls, header: str) -> str:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", header):
-            raise ValueError(f"{header!r} cannot be the name of a header")
-        return header
 
     @model_validator(mode="after")
     def _words_differ(self) -> HardwareApiSection:

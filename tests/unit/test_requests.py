@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from ajrd.errors import NotLeader, SlurmUnavailable
-from ajrd.judgement import Judgement
 from ajrd.model import DecisionState, HoldBy, JobState, RequestState, Verb
 from ajrd.policy.eligibility import Site
 from ajrd.policy.evidence import Pulse
@@ -23,21 +20,6 @@ from ajrd.store.schema import requests as table
 from tests.unit.recovery_world import GRACE, FailingStore, World
 
 ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
-
-
-@pytest.fixture(scope="module")
-def judgement() -> Judgement:
-    return Judgement([])
-
-
-@pytest.fixture
-async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
-    store = await FailingStore.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite")
-    assert isinstance(store, FailingStore)
-    world = World(store, judgement)
-    yield world
-    world.kill()
-    await store.close()
 
 
 async def running(world: World, comment: str = ONCE) -> str:

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from ajrd.judgement import Judgement
 from ajrd.model import Anomaly, Recovery
 from ajrd.store.queries import Query
-from tests.unit.recovery_world import GRACE, FailingStore, World
+from tests.unit.recovery_world import GRACE, World
 from tests.unit.samples import finding
 
 ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
-
-
-@pytest.fixture(scope="module")
-def judgement() -> Judgement:
-    return Judgement([])
-
-
-@pytest.fixture
-async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
-    store = await FailingStore.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite")
-    assert isinstance(store, FailingStore)
-    world = World(store, judgement)
-    yield world
-    world.kill()
-    await store.close()
 
 
 async def broken(world: World, comment: str, recovery: Recovery = Recovery.REQUEUE_EXCLUDE) -> str:

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from ajrd.judgement import Judgement
 from ajrd.store.queries import Query
 from ajrd.store.records import JobRecord
-from tests.unit.recovery_world import FailingStore, World
+from tests.unit.recovery_world import World
 
 ONCE = '{"APS": {"auto_resume_mode": "requeue", "max_requeue_times": 1}}'
 #: Longer than MinJobAge.
 LONG = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def judgement() -> Judgement:
-    return Judgement([])
-
-
-@pytest.fixture
-async def world(tmp_path: Path, judgement: Judgement) -> AsyncIterator[World]:
-    store = await FailingStore.open(f"sqlite+aiosqlite:///{tmp_path}/ajrd.sqlite")
-    assert isinstance(store, FailingStore)
-    world = World(store, judgement)
-    yield world
-    world.kill()
-    await store.close()
 
 
 async def begun(world: World) -> str:

@@ -14,6 +14,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from ajrd.errors import StoreUnavailable
 from ajrd.text import printable
 from ajrd.web.identity import IDENTITY, Identity
+from ajrd.web.middleware import SECURITY
 from ajrd.web.pages import words
 from ajrd.web.pages.assets import Assets
 from ajrd.web.pages.lanes import SAID
@@ -25,8 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: What the pages are written for: no other host, no script and no style in the text. The rest of
 #: what protects a browser is set for all answers alike, by the application.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors 'none'; object-src 'none'",
+    "Content-Security-Policy": SECURITY["Content-Security-Policy"],
     "Cache-Control": "no-store",
 }
 
