@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from ajrd.text import elapsed, local_time
 
 #: Attempts that are read at most.
 MOST = 100_000
-_UNITS = {"h": 1, "d": 24, "w": 24 * 7}
 _ATTEMPT = (
     "JOBID", "ATTEMPT", "STATE", "CAUSE", "STARTED", "QUEUED", "STARTING", "PRODUCTIVE", "LOST",
     "DETECTION", "KILL", "REQUEUE", "RESTART", "AUTOMATIC", "MANUAL", "SAVED", "GPUS", "COMPLETE",
@@ -34,19 +32,6 @@ _GROUP = (
     "ATTEMPTS", "RECOVERED", "WALL", "ETTR", "LOST", "AUTOMATIC", "MANUAL", "SAVED", "GPU-HOURS",
     "GOODPUT", "SAVED-GPU-HOURS",
 )  # fmt: skip
-
-
-def _moment(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
-    """``36h``, ``30d``, ``4w`` back from now, or as the other commands take it."""
-    back = re.fullmatch(r"(\d{1,4})([hdw])", value)
-    if back:
-        return datetime.now(UTC) - timedelta(hours=int(back[1]) * _UNITS[back[2]])
-    try:
-        return moments.moment(value, datetime.now().astimezone()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            "is neither like 36h, 30d, 4w or now-4weeks nor a date like 2026-01-31"
-        ) from None
 
 
 def _week(record: EfficiencyRecord) -> str:
@@ -65,9 +50,7 @@ _KEYS: dict[str, Callable[[EfficiencyRecord], str]] = {
 
 @click.command()
 @click.argument("job_id", required=False, metavar="[JOBID]")
-@click.option(
-    "--since", callback=_moment, default="30d", show_default=True, help="36h, 30d, a date."
-)
+@moments.option("since", "30d", "Only attempts that began at or after this time.")
 @click.option(
     "--by", type=click.Choice(list(_KEYS)), default="job", show_default=True, help="One row each."
 )

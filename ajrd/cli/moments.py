@@ -11,8 +11,9 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 _BACK = re.compile(r"now(?:-(\d{1,6})(seconds?|minutes?|hours?|days?|weeks?)?)?")
+_SHORT = re.compile(r"(\d{1,6})([hdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_FORMS = "YYYY-MM-DD[THH:MM[:SS]][±ZONE], today, yesterday, now, or now-COUNT[hours|days|…]"
+_FORMS = "YYYY-MM-DD[THH:MM[:SS]][±ZONE], today, yesterday, now-COUNT[hours|days|…], 36h, 30d, 4w"
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -23,7 +24,7 @@ def moment(text: str, now: datetime) -> datetime:
         return midnight
     if lowered == "yesterday":
         return midnight - timedelta(days=1)
-    if back := _BACK.fullmatch(lowered):
+    if back := _BACK.fullmatch(lowered) or _SHORT.fullmatch(lowered):
         unit = (back[2] or "s")[0]
         return now - timedelta(seconds=int(back[1] or 0) * _SECONDS[unit])
     when = datetime.fromisoformat(text.strip())

@@ -14,7 +14,7 @@ from typing import Any
 from ajrd.kpi.efficiency import Efficiency
 from ajrd.kpi.milestones import Steps
 from ajrd.store.queries import Query
-from ajrd.store.rows import Row, moment
+from ajrd.store.rows import Row, moment, stored
 
 #: A line this much older than the last progress was answered by it (ajrd.policy.evidence).
 _ANSWERED = timedelta(seconds=1)
@@ -163,7 +163,7 @@ def failures_since(progress: Mapping[int, datetime | None]) -> Query:
         values[f"a{number}"] = attempt
         own = f"anomalies.attempt = :a{number}"
         if last is not None:
-            values[f"t{number}"] = _bound(last - _ANSWERED)
+            values[f"t{number}"] = stored(last - _ANSWERED)
             own += f" AND anomalies.detected_at >= :t{number}"
         parts.append(f"({own})")
     return Query(_FAILURES.replace(":these", " OR ".join(parts)), values)
@@ -188,8 +188,8 @@ def next_of_workflow(row: Row, submitted: datetime, until: datetime) -> Query:
             "job": row["job"],
             "cluster": row["cluster"],
             "name": row["job_name"],
-            "submitted": _bound(submitted),
-            "until": _bound(until),
+            "submitted": stored(submitted),
+            "until": stored(until),
             "after": row["started_at"],
         },
     )
@@ -225,7 +225,7 @@ def records_since(since: datetime, limit: int) -> Query:
     return Query(
         "SELECT * FROM job_efficiency_records WHERE started_at >= :since"
         " ORDER BY started_at DESC LIMIT :most",
-        {"since": _bound(since), "most": limit},
+        {"since": stored(since), "most": limit},
     )
 
 
@@ -236,13 +236,8 @@ def ended_since(since: datetime) -> Query:
         " attempts.job AS job, jobs.raw_id AS raw_id"
         " FROM job_efficiency_records r JOIN attempts ON attempts.id = r.attempt"
         " JOIN jobs ON jobs.id = attempts.job WHERE r.ended_at >= :since ORDER BY r.ended_at",
-        {"since": _bound(since)},
+        {"since": stored(since)},
     )
-
-
-def _bound(when: datetime) -> str:
-    """A time as both databases compare it."""
-    return when.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def _among(sql: str, numbers: Iterable[int]) -> tuple[str, dict[str, object]]:

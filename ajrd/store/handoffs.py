@@ -15,7 +15,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ajrd.store.queries import Query
-from ajrd.store.rows import Row, column
+from ajrd.store.rows import Row, column, stored
 from ajrd.store.schema import node_handoffs, node_suspicions
 
 #: The columns of ``node_handoffs`` that a :class:`Suspect` carries.
@@ -103,7 +103,7 @@ def unfinished(since: datetime, limit: int, *, drain: bool, report: bool) -> Que
         " OR (:drain = 1 AND h.drain IN ('', 'claimed'))"
         " OR (:report = 1 AND h.report IN ('', 'told')))"
         " ORDER BY s.at, s.id LIMIT :most",
-        {"since": _bound(since), "drain": int(drain), "report": int(report), "most": limit},
+        {"since": stored(since), "drain": int(drain), "report": int(report), "most": limit},
     )
 
 
@@ -113,7 +113,7 @@ def verdicts(since: datetime) -> Query:
         "SELECT s.node AS node, s.verdict AS verdict, s.verdict_at AS verdict_at"
         " FROM node_suspicions s WHERE s.verdict_at >= :since"
         " AND s.verdict IN ('faulty', 'healthy') ORDER BY s.verdict_at, s.id",
-        {"since": _bound(since)},
+        {"since": stored(since)},
     )
 
 
@@ -123,7 +123,7 @@ def last_drain(since: datetime) -> Query:
         "SELECT MAX(h.updated_at) AS updated_at FROM node_suspicions s"
         " JOIN node_handoffs h ON h.suspicion = s.id"
         " WHERE s.at >= :since AND h.drain = 'drained'",
-        {"since": _bound(since)},
+        {"since": stored(since)},
     )
 
 
@@ -168,8 +168,3 @@ async def write(db: AsyncConnection, suspect: Suspect, now: datetime) -> None:
     said = {"verdict": suspect.verdict, "verdict_at": suspect.verdict_at}
     suspicion = node_suspicions.c.id == suspect.id
     await db.execute(update(node_suspicions).where(suspicion).values(said))
-
-
-def _bound(when: datetime) -> str:
-    """A time as both databases compare it."""
-    return when.strftime("%Y-%m-%d %H:%M:%S.%f")

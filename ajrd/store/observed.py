@@ -6,12 +6,12 @@ A test has MariaDB explain each query.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ajrd.kpi.agreement import Observed
 from ajrd.model import Verb
 from ajrd.store.queries import Query
-from ajrd.store.rows import Row, moment
+from ajrd.store.rows import Row, moment, stored
 
 #: Attempts that one query about progress names.
 BATCH = 500
@@ -32,7 +32,7 @@ def observed_since(since: datetime, limit: int) -> Query:
         " LEFT JOIN anomalies ON anomalies.id = decisions.anomaly"
         " WHERE decisions.state = 'observed' AND decisions.created_at >= :since"
         " ORDER BY decisions.id DESC LIMIT :most",
-        {"since": _bound(since), "most": limit},
+        {"since": stored(since), "most": limit},
     )
 
 
@@ -62,8 +62,8 @@ def resubmitted(row: Row, until: datetime) -> Query:
             "job": row["job"],
             "name": row["job_name"],
             "cluster": row["cluster"],
-            "decided": _bound(decided),
-            "until": _bound(until),
+            "decided": stored(decided),
+            "until": stored(until),
         },
     )
 
@@ -109,8 +109,3 @@ def _observed(row: Row, progress_at: datetime | None, again: datetime | None) ->
         requeued_at=moment(row["requeued_at"]),
         resubmitted_at=again,
     )
-
-
-def _bound(when: datetime) -> str:
-    """A time as both databases compare it."""
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ajrd.store.queries import Query
+from ajrd.store.rows import stored
 
 #: Attempts of one job, logs, lists of nodes and evidence that one page takes at most.
 MOST_ATTEMPTS = 40
@@ -52,11 +53,6 @@ class Seek:
     outcome: str = ""
     words: str = ""
     stem: str = ""
-
-
-def stored(when: datetime) -> str:
-    """A time as both databases keep it: UTC without a zone."""
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def timeline_jobs(seek: Seek, most: int, *, closed: bool) -> Query:

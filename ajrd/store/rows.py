@@ -47,6 +47,11 @@ def moment(value: Any) -> datetime | None:
     return None if when is None else when.replace(tzinfo=UTC)
 
 
+def stored(when: datetime) -> str:
+    """The same the other way: as both databases keep and compare a time."""
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
 def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str | bytes) else value
 

@@ -6,15 +6,12 @@ Times go in as text in the form that both databases keep.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ajrd.store.queries import Query
+from ajrd.store.rows import stored
 
 _JOB = "jobs.job_id, jobs.name, jobs.user, jobs.partition"
-
-
-def _kept(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def history(
@@ -24,11 +21,11 @@ def history(
 
     ``wanted`` narrows by columns of the job: user, partition, job_id.
     """
-    values: dict[str, object] = {"since": _kept(since), "most": limit}
+    values: dict[str, object] = {"since": stored(since), "most": limit}
     where = ["attempts.started_at >= :since"]
     if until is not None:
         where.append("attempts.started_at < :until")
-        values["until"] = _kept(until)
+        values["until"] = stored(until)
     for column in (name for name in ("user", "partition", "job_id") if wanted.get(name)):
         where.append(f"jobs.{column} = :{column}")
         values[column] = wanted[column]
@@ -63,7 +60,7 @@ def suspicions(since: datetime, limit: int) -> Query:
         " JOIN attempts ON attempts.id = node_suspicions.attempt"
         " JOIN jobs ON jobs.id = attempts.job"
         " WHERE node_suspicions.at >= :since ORDER BY node_suspicions.at DESC LIMIT :most",
-        {"since": _kept(since), "most": limit},
+        {"since": stored(since), "most": limit},
     )
 
 

@@ -25,6 +25,8 @@ NOW = datetime(2026, 3, 1, 15, 30, 10, tzinfo=UTC)
         ("now-2days", NOW - timedelta(days=2)),
         ("now-90minutes", NOW - timedelta(minutes=90)),
         ("now-1week", NOW - timedelta(weeks=1)),
+        ("36h", NOW - timedelta(hours=36)),
+        ("4w", NOW - timedelta(weeks=4)),
         ("now-30", NOW - timedelta(seconds=30)),
     ],
 )
