@@ -133,7 +133,12 @@ def _understood(place: Place) -> Iterator[None]:
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         said = f"{what}: TLS: {error}: see {place.section}.tls"
         raise RemoteUnavailable(said) from None
-    except (aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError) as error:
+    except aiohttp.ServerDisconnectedError:
+        said = f"{what} closed the connection without an answer"
+        if place.tls.ca:
+            said += f": it may want another certificate of ours, see {place.section}.tls"
+        raise RemoteUnavailable(said) from None
+    except aiohttp.ClientResponseError as error:
         said = printable(" ".join(str(error.message).split()))[:300]
         raise RemoteUnavailable(f"{what}: what answers does not speak HTTP: {said}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
