@@ -131,7 +131,7 @@ def judge_reports(found: Reports, _config: Config) -> Finding:
         return fail(said, log)
     if found.lost:
         node, why = found.lost[0]
-        said = f"{len(found.lost)} reports were given up in a day, the last of {node}"
+        said = f"reports given up in a day: {len(found.lost)}, the last of {node}"
         return replace(warn(said, "ajrd events --limit 1000"), detail=why[:300])
     return ok(f"{len(found.untold)} nodes wait to be reported, {found.told} for a verdict")
 
