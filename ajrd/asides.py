@@ -5,12 +5,14 @@ Glue: the words of the configuration as what these parts take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ajrd.config import Config, HardwareSection, Mode, Webhook
-from ajrd.hardware.api import HardwareApi, Terms
+from ajrd.hardware.api import HardwareApi, Terms, place_of
 from ajrd.hardware.drain import Limits
 from ajrd.hardware.handoff import Handoff, MayAct, Plan
+from ajrd.hardware.health import HandoffHealth
+from ajrd.notify.health import EndpointHealth
 from ajrd.notify.sender import Endpoint, Sender
 from ajrd.outbound import Place
 from ajrd.policy.nodes import Health, Validity
@@ -76,13 +78,7 @@ def _api(hardware: HardwareSection) -> HardwareApi | None:
         idempotency_header=api.idempotency_header,
         token_file=api.token_file,
     )
-    place = Place(
-        what="the hardware service",
-        section="hardware.api",
-        tls=api.tls.files(),
-        timeout=api.timeout,
-    )
-    return HardwareApi(terms, place)
+    return HardwareApi(terms, place_of(api.tls.files(), api.timeout))
 
 
 def senders(
@@ -94,13 +90,18 @@ def senders(
 ) -> Iterator[Sender]:
     """One for each endpoint."""
     for webhook in config.notify.webhooks:
-        place = Place(
-            what=f"webhook {webhook.name}",
-            section="notify.webhooks",
-            tls=webhook.tls.files(),
-            timeout=webhook.timeout,
-        )
-        yield Sender(endpoint_of(webhook), place, store, leads.may_act, clock, checkpoint)
+        endpoint, place = endpoint_of(webhook), webhook_place(webhook)
+        yield Sender(endpoint, place, store, leads.may_act, clock, checkpoint)
+
+
+def webhook_place(webhook: Webhook) -> Place:
+    """How an endpoint is reached."""
+    return Place(
+        what=f"webhook {webhook.name}",
+        section="notify.webhooks",
+        tls=webhook.tls.files(),
+        timeout=webhook.timeout,
+    )
 
 
 def endpoint_of(webhook: Webhook) -> Endpoint:
@@ -114,3 +115,12 @@ def endpoint_of(webhook: Webhook) -> Endpoint:
         secret_file=webhook.secret_file,
         give_up_after=webhook.give_up_after,
     )
+
+
+def healths(
+    handoff: Handoff | None, senders: Iterable[Sender]
+) -> Iterator[HandoffHealth | EndpointHealth]:
+    """How all of them do, for metrics."""
+    if handoff is not None:
+        yield handoff.health
+    yield from (sender.health for sender in senders)

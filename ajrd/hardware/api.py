@@ -14,6 +14,7 @@ from ajrd.outbound import Outbound, Place
 from ajrd.policy.bounded_json import JsonRefused, parse
 from ajrd.policy.nodes import Health
 from ajrd.secret import read_secret
+from ajrd.store.address import Tls
 from ajrd.store.handoffs import Suspect
 from ajrd.text import printable
 
@@ -51,6 +52,11 @@ class Told:
     word: str
 
 
+def place_of(tls: Tls, timeout: float) -> Place:
+    """How the service is reached, and called; ``timeout`` of one request, seconds."""
+    return Place(what="the hardware service", section="hardware.api", tls=tls, timeout=timeout)
+
+
 class HardwareApi:
     """One service. Every call raises RemoteUnavailable."""
 
@@ -58,6 +64,11 @@ class HardwareApi:
         self._terms = terms
         self._outbound = Outbound(place)
         self._what = place.what
+
+    @property
+    def judges(self) -> bool:
+        """Can it be asked for a verdict, besides what it answers to a report?"""
+        return bool(self._terms.verdict_url)
 
     async def close(self) -> None:
         """Lets go of the connections."""
