@@ -113,7 +113,7 @@ def unreported(since: datetime, most: int) -> Query:
         "SELECT s.node AS node, h.report_note AS report_note FROM node_suspicions s"
         " JOIN node_handoffs h ON h.suspicion = s.id"
         " WHERE s.at >= :since AND h.report = 'failed' ORDER BY s.at DESC LIMIT :most",
-        {"since": _bound(since), "most": most},
+        {"since": stored(since), "most": most},
     )
 
 
