@@ -226,18 +226,18 @@ async def rights(look: Look) -> Rights:
 
 
 def judge_rights(found: Rights, config: Config) -> Finding:
-    """root, SlurmUser and operators may requeue, update and release jobs of others."""
+    """root, SlurmUser and administrators of accounting: no other may write AdminComment."""
     who = f"{found.who.name} ({found.who.why})"
     if found.who.uid == 0 or found.who.uid == found.slurm_user:
         return ok(f"{who} is {'root' if found.who.uid == 0 else 'SlurmUser'}")
-    if found.level in ("Operator", "Administrator"):
-        return ok(f"{who} is {found.level} in accounting")
+    if found.level == "Administrator":
+        return ok(f"{who} is Administrator in accounting")
     said, name = f"{who} may not act on jobs of others", shlex.quote(found.who.name)
-    mend = f"sacctmgr -i add user {name} account=root adminlevel=Operator"
+    mend = f"sacctmgr -i add user {name} account=root adminlevel=Administrator"
     if found.level:
-        mend = f"sacctmgr -i modify user {name} set adminlevel=Operator"
+        mend = f"sacctmgr -i modify user {name} set adminlevel=Administrator"
     if not found.accounts:
-        mend = "systemctl edit ajrd  # [Service] User=root, or that of SlurmUser"
+        mend = "systemctl edit ajrd ajrd-watchdog  # as in slurm-user.conf: docs/operations.md"
     return fail(said, mend) if config.recovery.mode is Mode.ACT else warn(said, mend)
 
 
