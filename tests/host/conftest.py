@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from tests.host.machine import Machine, why_not
 from tests.packaging.debian import build
 
 HERE = Path(__file__).parent
+#: Names a package that was built already, for whoever calls the tests again and again.
+PACKAGE_VARIABLE = "AJRD_TEST_PACKAGE"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,7 +37,8 @@ def debian_base() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Debian package of this tree."""
-    return build(tmp_path_factory.mktemp("package"))
+    built = os.environ.get(PACKAGE_VARIABLE)
+    return Path(built) if built else build(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture(scope="module")
