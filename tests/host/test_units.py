@@ -22,7 +22,7 @@ PASSWORD = "s3cret-of-the-store"
 #: Prints what each attempt to write came to, and ends well.
 PROBE = """#!/bin/sh
 for folder in FOLDERS; do
-    if : >$folder/probe; then echo "$folder: written"; else echo "$folder: refused"; fi
+    if touch $folder/probe; then echo "$folder: written"; else echo "$folder: refused"; fi
 done 2>/dev/null
 unshare --user true 2>/dev/null && echo "a user namespace"
 mount -t tmpfs none /mnt 2>/dev/null && echo "a mount"
@@ -85,7 +85,7 @@ def test_when_systemd_says_that_it_is_started_its_status_line_is_true(ajrd: Ajrd
 
 
 def test_systemd_rates_them_as_documented(ajrd: Ajrd) -> None:
-    said = ajrd.machine("systemd-analyze", "security", "--no-pager")
+    said = ajrd.machine("systemd-analyze", "security", "--no-pager", *UNITS)
     rated = dict(re.findall(r"^(ajrd\S*\.service)\s+(\S+)", said, re.MULTILINE))
     words = " ".join((ROOT / "docs/operations.md").read_text().split())
     documented = f"says {rated[SERVICE]} for {SERVICE} and {rated[WATCHDOG]} for {WATCHDOG}"
@@ -185,10 +185,11 @@ def test_a_configuration_that_it_may_not_read_is_told_with_what_helps(ajrd: Ajrd
 def test_it_stops_cleanly_while_a_job_runs(acting: Ajrd) -> None:
     acting.await_attempt(acting.submit(seconds=300), 0)
     acting.machine("systemctl", "stop", SERVICE)
-    keys = ("ActiveState", "Result", "ExecMainCode", "ExecMainStatus")
-    assert acting.machine.unit(SERVICE, *keys) == {
-        "ActiveState": "inactive", "Result": "success", "ExecMainCode": "1", "ExecMainStatus": "0"
-    }  # fmt: skip
+    assert acting.show("ActiveState") == "inactive"
+    assert acting.journal().split("\n")[:-1][-3:-1] == [
+        f"{SERVICE}: Deactivated successfully.",
+        f"Stopped {SERVICE} - {acting.show('Description')}.",
+    ]
 
 
 def test_neither_it_nor_a_root_in_its_place_can_write_outside(ajrd: Ajrd) -> None:
