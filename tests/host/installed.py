@@ -28,8 +28,8 @@ _VERIFICATION = "/usr/share/ajrd/slurm/jobs/verification.sh"
 
 def install(machine: Machine, package: Path) -> None:
     """By dpkg; nothing is started."""
-    shutil.copy(package, machine.path("/root/ajrd.deb"))
-    machine("dpkg", "--install", "/root/ajrd.deb")
+    shutil.copy(package, machine.path("/tmp/ajrd.deb"))
+    machine("dpkg", "--install", "/tmp/ajrd.deb")
 
 
 class Ajrd:

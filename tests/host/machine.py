@@ -9,6 +9,7 @@ mounts; and that one ends with whoever started it, however that ended.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,11 @@ BOOT = Path(__file__).with_name("boot")
 POWER_OFF = signal.SIGRTMIN + 4
 #: Folders of the kernel's, and of what ends with the machine.
 PASSING = ("/proc", "/sys", "/dev", "/run")
+#: What the other daemons of a site change by themselves while they run.
+BY_OTHERS = re.compile(
+    f"{BOOKS.pattern}|"
+    r"/var/lib/(?:systemd|slurm|munge|mysql|private)/|/var/(?:cache|spool|tmp)/(?!ajrd)"
+)
 #: Seconds for a boot, a command, an end; on a busy host.
 PATIENCE = 120.0
 
@@ -147,8 +153,8 @@ class Machine:
         return self.path(name).read_text()
 
     def tree(self) -> dict[str, Looks]:
-        """Every file of it, but books and what passes with it."""
-        return tree(self.path("/"), BOOKS, PASSING)
+        """Every file of it, but what passes with it and what others change by themselves."""
+        return tree(self.path("/"), BY_OTHERS, PASSING)
 
 
 def why_not() -> str:

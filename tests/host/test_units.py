@@ -121,7 +121,7 @@ def test_a_job_recovers_with_the_drop_in_for_a_cluster_without_accounting(ajrd: 
     assert [ajrd.show("User", unit) for unit in UNITS] == ["slurm", "slurm"]
     assert ajrd.process()["CapEff"] == SET_IDS
     recovers(ajrd)
-    machine("dpkg", "--install", "/root/ajrd.deb")
+    machine("dpkg", "--install", "/tmp/ajrd.deb")
     assert [ajrd.show("ActiveState", unit) for unit in UNITS] == ["active", "active"]
 
 
@@ -266,3 +266,18 @@ def test_what_the_doctor_says_before_the_first_start_mends_it(ajrd: Ajrd) -> Non
         again = ajrd.doctor()[name]
         assert again["level"] != "fail", (name, found, done, again)
     ajrd.machine("sacctmgr", "-i", "delete", "user", "ajrd")
+
+
+def test_after_the_purge_the_host_is_what_it_was(
+    make_machine: Callable[[], Machine], package: Path
+) -> None:
+    """Both units are enabled and run; the package is told of neither."""
+    machine = make_machine()
+    add_slurm(machine)
+    before = machine.tree()
+    install(machine, package)
+    machine("systemctl", "enable", "--now", *UNITS)
+    machine("dpkg", "--purge", "ajrd")
+    states = machine.shell(f"systemctl list-units --all --no-legend {' '.join(UNITS)}")
+    assert states == ""
+    assert machine.tree() == before
