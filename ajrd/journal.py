@@ -59,7 +59,7 @@ def _message(event: EventDict) -> str:
 
 def _with_priority(_logger: WrappedLogger, level: str, line: Any) -> str:
     """The last processor; ``exception`` logs an error."""
-    return priority("error" if level == "exception" else level) + line
+    return f"{priority('error' if level == 'exception' else level)}{line}"
 
 
 def configure(section: LoggingSection, recent: Recent | None = None) -> None:

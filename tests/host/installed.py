@@ -18,7 +18,7 @@ from tests.service import until
 CONFIG, SERVICE, WATCHDOG = "/etc/ajrd/config.yaml", "ajrd.service", "ajrd-watchdog.service"
 UNITS = (SERVICE, WATCHDOG)
 #: Acts, and is quick to.
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "slurm": {"poll": 0.2},
     "recovery": {"mode": "act", "settle": 0.5},
     "web": {"socket": "/run/ajrd/ajrd.sock"},

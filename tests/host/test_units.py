@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ajrd.daemon import STOP_VARIABLE
 from tests.host.installed import CONFIG, QUICK, SERVICE, UNITS, WATCHDOG, Ajrd, install
 from tests.host.machine import PATIENCE, Machine
 from tests.host.site import USER, add_slurm
@@ -19,18 +20,18 @@ SET_IDS = f"{1 << 6 | 1 << 7:016x}"
 #: As docs/operations.md wants it.
 ADMINISTRATOR = ("account=root", "adminlevel=Administrator")
 PASSWORD = "s3cret-of-the-store"
-#: Prints what each attempt to write came to, and ends well.
+#: Prints what each attempt to write came to, and what else was let through.
 PROBE = """#!/bin/sh
 for folder in FOLDERS; do
     if touch $folder/probe; then echo "$folder: written"; else echo "$folder: refused"; fi
 done 2>/dev/null
 unshare --user true 2>/dev/null && echo "a user namespace"
 mount -t tmpfs none /mnt 2>/dev/null && echo "a mount"
-[ -e /dev/mem ] || [ -e /dev/kmsg ] && echo "devices"
 exit 0
 """
 FOLDERS = ("/etc", "/usr", "/boot", "/home", "/root", "/var", "/tmp", "/opt")
 REFUSED = [f"{folder}: refused" for folder in FOLDERS]
+WRITTEN = [f"{folder}: written" for folder in FOLDERS]
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,8 @@ def test_a_reload_takes_what_is_right_and_refuses_what_is_wrong(acting: Ajrd) ->
     refused = "the configuration was refused, the old one is in use"
     until("the refusal", lambda: refused in acting.show("StatusText"), PATIENCE)
     assert acting.show("StatusText").startswith(observes)
+    grave = ("journalctl", "--boot", "--unit", SERVICE, "--priority=err", "--output=cat", "-q")
+    assert "reload_refused" in acting.machine(*grave)
     assert (acting.show("ActiveState"), acting.pid()) == ("active", pid)
 
 
@@ -199,11 +202,48 @@ def test_neither_it_nor_a_root_in_its_place_can_write_outside(ajrd: Ajrd) -> Non
     outside = machine("/usr/local/bin/probe").split("\n")[:-1]
     machine("rm", "-f", *(f"{folder}/probe" for folder in FOLDERS))
     machine("umount", "/mnt")
-    assert not set(outside) & set(REFUSED), "the probe can tell"
+    assert outside == [*WRITTEN, "a user namespace", "a mount"], "the probe can tell"
     ajrd.drop_in("probe", "ExecStartPre=/usr/local/bin/probe", "ExecStartPre=!/usr/local/bin/probe")
     machine("systemctl", "start", SERVICE)
     said = ajrd.journal().split("\n")
-    assert [line for line in said if line.startswith(("/", "a ", "devices"))] == REFUSED * 2
+    assert [line for line in said if line.startswith(("/", "a "))] == REFUSED * 2
+
+
+def test_the_watchdog_unit_releases_what_a_frozen_ajrd_holds(acting: Ajrd) -> None:
+    recovery = {**QUICK["recovery"], "hold_limit": 2}
+    acting.configure({**QUICK, "recovery": recovery})
+    acting.drop_in("freeze", f"Environment={STOP_VARIABLE}=commit_after:finishing requeue_hold")
+    quick = "ExecStart=/usr/bin/ajrd watchdog --grace 1 --interval 0.5"
+    acting.drop_in("quick", "ExecStart=", quick, units=(WATCHDOG,))
+    acting.machine("systemctl", "restart", *UNITS)
+    job = acting.submit()
+    listing = ("squeue", "--noheader", f"--jobs={job}", "--Format=State:|,RestartCnt:|")
+    released = "RUNNING|1|"
+    until("the job to be released", lambda: acting.machine(*listing).strip() == released, PATIENCE)
+    state = acting.process()["State"]
+    assert state.startswith("T"), "ajrd itself stands still"
+
+
+def test_with_hooks_it_is_told_of_a_job_that_it_would_look_for_later(acting: Ajrd) -> None:
+    """It looks at Slurm every ten minutes; the prologue and epilogue of slurmctld tell."""
+    machine = acting.machine
+    machine("ajrd", "hooks", "install", "--edit")
+    machine("scontrol", "reconfigure")
+    try:
+        hooks = {"dirs": ["/var/spool/ajrd/hooks"], "owners": ["root", "slurm"]}
+        acting.configure({**QUICK, "slurm": {"poll": 600}, "hooks": hooks})
+        machine("systemctl", "restart", SERVICE)
+        assert [line.split()[1] for line in machine("ajrd", "hooks", "test").splitlines()] == [
+            "well"
+        ] * 3
+        assert acting.await_attempt(acting.submit(), 1)["state"] == "RUNNING"
+        assert "hooks_refused" not in acting.journal()
+        spool = machine.path("/var/spool/ajrd/hooks")
+        until("the messages to be read", lambda: not list(spool.iterdir()), PATIENCE)
+    finally:
+        machine("ajrd", "hooks", "remove", "--edit")
+        machine("scontrol", "reconfigure")
+        machine("ajrd", "hooks", "remove")
 
 
 @pytest.fixture
@@ -266,6 +306,22 @@ def test_what_the_doctor_says_before_the_first_start_mends_it(ajrd: Ajrd) -> Non
         again = ajrd.doctor()[name]
         assert again["level"] != "fail", (name, found, done, again)
     ajrd.machine("sacctmgr", "-i", "delete", "user", "ajrd")
+
+
+def test_it_comes_with_the_host_after_everything_that_it_needs(
+    make_machine: Callable[[], Machine], package: Path
+) -> None:
+    machine = make_machine()
+    add_slurm(machine)
+    install(machine, package)
+    machine("systemctl", "enable", "--now", "slurmctld", "slurmd", *UNITS)
+    machine.stop()
+    machine.boot()
+    ajrd = Ajrd(machine)
+    assert [ajrd.show("ActiveState", unit) for unit in UNITS] == ["active", "active"]
+    assert ajrd.show("StatusText") == "leads (observe): 0 jobs watched, 0 recovering"
+    grave = ("journalctl", f"--unit={SERVICE}", "--priority=warning", "--output=cat", "--quiet")
+    assert machine(*grave) == "", "everything was there"
 
 
 def test_after_the_purge_the_host_is_what_it_was(
