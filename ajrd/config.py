@@ -628,7 +628,9 @@ def load(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from None
+        refused = isinstance(error, PermissionError)
+        hint = "; ajrd doctor, asked as root, says what helps" if refused else ""
+        raise ConfigError(f"cannot read the configuration {path}: {error}{hint}") from None
     return parse(text, str(path))
 
 

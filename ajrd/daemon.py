@@ -197,7 +197,7 @@ class Service:
             self._say_started("leader" if leads else "standby")
             while True:
                 if not leads:
-                    self._notify.ready()
+                    self._supervision.ready()
                     await leadership.wait()
                 await self._lead(leadership, store, slurm)
                 leads = False
@@ -280,9 +280,9 @@ class Service:
         while True:
             await reload.wait()
             reload.clear()
-            self._notify.reloading()
+            self._supervision.reloading()
             await self._reload()
-            self._notify.ready()
+            self._supervision.reloaded()
 
     async def _reload(self) -> None:
         try:

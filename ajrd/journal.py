@@ -7,11 +7,12 @@ import sys
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from ajrd.config import LogFormat, LoggingSection
+from ajrd.priority import priority
 from ajrd.text import printable
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def _message(event: EventDict) -> str:
     return printable(f"{why} ({facts[:LONGEST]})" if why and facts else why or facts)[:LONGEST]
 
 
+def _with_priority(_logger: WrappedLogger, level: str, line: Any) -> str:
+    """The last processor; ``exception`` logs an error."""
+    return f"{priority('error' if level == 'exception' else level)}{line}"
+
+
 def configure(section: LoggingSection, recent: Recent | None = None) -> None:
     """Readable lines on a terminal, JSON lines under systemd or in a file.
 
@@ -77,6 +83,7 @@ def configure(section: LoggingSection, recent: Recent | None = None) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
+            _with_priority,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[section.level.upper()]

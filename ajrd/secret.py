@@ -23,16 +23,17 @@ def read_secret(
     if file:
         return _read(Path(file), whose)
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (Path(folder) / credential).exists():
-        return _read(Path(folder) / credential, whose)
-    return b""
+    return _read(Path(folder, credential), whose, optional=True) if folder else b""
 
 
-def _read(path: Path, whose: str) -> bytes:
+def _read(path: Path, whose: str, *, optional: bool = False) -> bytes:
+    """An ``optional`` file that is not there is empty."""
     try:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & stat.S_IRWXO:
                 raise ConfigError(f"everybody may read the password in {path}: chmod o= {path}")
             return file.read(_LONGEST).rstrip(b"\r\n")
     except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return b""
         raise ConfigError(f"cannot read the password of {whose}: {error}") from None

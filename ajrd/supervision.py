@@ -40,6 +40,8 @@ class Supervision:
         self._notify = notify
         self._parts = parts
         self._monotonic = monotonic
+        self._is_ready = False
+        self._told = ""
 
     async def run(self) -> None:
         """Tells while there is somebody to be told."""
@@ -53,16 +55,35 @@ class Supervision:
         leading = self._parts.leading
         if leading is not None:
             await leading.recovery.looked.wait()
+        self.ready()
+
+    def ready(self) -> None:
+        """The start is over; who waits for that sees a status that is true."""
+        self._is_ready = True
+        self._tell()
         self._notify.ready()
 
+    def reloading(self) -> None:
+        """A file has changed; one that changes during the start belongs to it."""
+        if self._is_ready:
+            self._notify.reloading()
+
+    def reloaded(self) -> None:
+        """The file is in use, or refused."""
+        if self._is_ready:
+            self.ready()
+
     async def _tell_status(self) -> None:
-        told = ""
         while True:
-            status = status_of(self._parts)
-            if status != told:
-                self._notify.status(status)
-                told = status
+            self._tell()
             await asyncio.sleep(_STATUS_EVERY)
+
+    def _tell(self) -> None:
+        """Nothing is said twice."""
+        status = status_of(self._parts) if self._is_ready else "starts"
+        if status != self._told:
+            self._notify.status(status)
+            self._told = status
 
     def _lives(self) -> bool:
         if self.hangs:

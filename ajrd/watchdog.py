@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from ajrd.errors import SlurmRejected, SlurmUnavailable
 from ajrd.model import JobInfo
+from ajrd.priority import priority
 from ajrd.slurm.base import Slurm
 from ajrd.slurm.holds import Hold, own_hold, release
 
@@ -59,7 +60,7 @@ def say(event: str, level: str, **facts: object) -> None:
     """
     line = {**facts, "event": event, "level": level, "timestamp": _utc().isoformat()}
     with contextlib.suppress(OSError):
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        print(priority(level) + json.dumps(line), file=sys.stderr, flush=True)
 
 
 def _utc() -> datetime:

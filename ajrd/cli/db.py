@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,10 @@ def check(file: Path | None) -> None:
 @CONFIG_OPTION
 def upgrade(file: Path | None) -> None:
     """Make the tables, or bring them to the newest revision. Stop the service before."""
-    before, after = _with_database(_section(file), upgrade_tables)
+    section = _section(file)
+    before, after = _with_database(section, upgrade_tables)
+    if not before:
+        _leave_to_service(section)
     click.echo(f"revision {after}" + (f", was {before or 'empty'}" if before != after else ""))
 
 
@@ -116,6 +120,17 @@ def grant_reader_command(
     click.echo(f"{name}@{host} may read {TABLE}")
     if password is not None:
         click.echo(f"password, shown this once: {password}")
+
+
+def _leave_to_service(section: DatabaseSection) -> None:
+    """A SQLite file that root has made belongs to whom its folder does: the service's user.
+
+    A link is not followed: whoever owns the folder could name any file by it.
+    """
+    place = section.address().place
+    if isinstance(place, Path) and os.geteuid() == 0:
+        folder = place.parent.stat()
+        os.chown(place, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
 
 def _section(file: Path | None) -> DatabaseSection:

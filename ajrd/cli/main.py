@@ -14,6 +14,7 @@ import click
 
 from ajrd import __version__
 from ajrd.errors import AjrdError, ConfigError, RequestRefused
+from ajrd.priority import priority
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -81,16 +82,20 @@ def cli() -> None:
     """Autonomous job recovery for Slurm."""
 
 
+def _complain(error: AjrdError) -> None:
+    click.echo(f"{priority('error')}ajrd: {error}", err=True)
+
+
 def main() -> NoReturn:
     """Runs the command line; errors of ajrd become one clear message and an exit code."""
     try:
         cli.main(prog_name="ajrd", standalone_mode=True)
     except ConfigError as error:
-        click.echo(f"ajrd: {error}", err=True)
+        _complain(error)
         sys.exit(USAGE)
     except RequestRefused as error:
-        click.echo(f"ajrd: {error}", err=True)
+        _complain(error)
         sys.exit(REFUSED)
     except AjrdError as error:
-        click.echo(f"ajrd: {error}", err=True)
+        _complain(error)
         sys.exit(UNREACHABLE)

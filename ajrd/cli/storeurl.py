@@ -28,7 +28,7 @@ _UNCLEAR = (OSError, yaml.YAMLError, AttributeError, TypeError, LookupError, Val
 CONFIG_OPTION = click.option(
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # who reads it says more if it cannot
     help="Configuration file [default: $AJRD_CONFIG or /etc/ajrd/config.yaml].",
 )
 

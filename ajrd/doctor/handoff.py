@@ -153,7 +153,7 @@ def judge_drain_rights(found: Rights, config: Config) -> Finding:
     """root, SlurmUser and administrators may, operators may not; in mode observe nobody does."""
     if config.recovery.mode is not Mode.ACT:
         return ok("mode observe: no node is drained")
-    return entitled(found, "drain nodes", "Administrator")
+    return entitled(found, "drain nodes")
 
 
 async def nodes(look: Look) -> tuple[NodeInfo, ...]:

@@ -238,25 +238,25 @@ async def rights(look: Look) -> Rights:
 
 
 def judge_rights(found: Rights, config: Config) -> Finding:
-    """root, SlurmUser and operators may requeue, update and release jobs of others."""
-    finding = entitled(found, "act on jobs of others", "Operator", "Administrator")
+    """root, SlurmUser and administrators of accounting: no other may write AdminComment."""
+    finding = entitled(found, "act on jobs of others")
     act = config.recovery.mode is Mode.ACT
     return finding if act or finding.level is Level.OK else replace(finding, level=Level.WARN)
 
 
-def entitled(found: Rights, what: str, *levels: str) -> Finding:
-    """May the service do ``what``, for which one of these levels is needed, the least first?"""
+def entitled(found: Rights, what: str) -> Finding:
+    """May the service do ``what``, for which Administrator is needed in accounting?"""
     who = f"{found.who.name} ({found.who.why})"
     if found.who.uid == 0 or found.who.uid == found.slurm_user:
         return ok(f"{who} is {'root' if found.who.uid == 0 else 'SlurmUser'}")
-    if found.level in levels:
-        return ok(f"{who} is {found.level} in accounting")
-    name, least = shlex.quote(found.who.name), levels[0]
-    mend = f"sacctmgr -i add user {name} account=root adminlevel={least}"
+    if found.level == "Administrator":
+        return ok(f"{who} is Administrator in accounting")
+    name = shlex.quote(found.who.name)
+    mend = f"sacctmgr -i add user {name} account=root adminlevel=Administrator"
     if found.level:
-        mend = f"sacctmgr -i modify user {name} set adminlevel={least}"
+        mend = f"sacctmgr -i modify user {name} set adminlevel=Administrator"
     if not found.accounts:
-        mend = "systemctl edit ajrd  # [Service] User=root, or that of SlurmUser"
+        mend = "systemctl edit ajrd ajrd-watchdog  # as in slurm-user.conf: docs/operations.md"
     return fail(f"{who} may not {what}", mend)
 
 

@@ -56,8 +56,9 @@ class Waker:
             await self._watch(folders)
 
     def _folders(self) -> list[str]:
+        """Those that may be watched: a closed home would keep all others from it, too."""
         folders = {os.path.dirname(path) for path in self._paths}
-        return sorted(folder for folder in folders if os.path.isdir(folder))[:MAX_FOLDERS]
+        return sorted(folder for folder in folders if _is_open(folder))[:MAX_FOLDERS]
 
     async def _watch(self, folders: list[str]) -> None:
         stop = asyncio.Event()
@@ -95,3 +96,8 @@ class Waker:
         if not self._warned:
             self._warned = True
             log.warning("no_inotify", why=str(error), meaning="log files are only polled")
+
+
+def _is_open(folder: str) -> bool:
+    """inotify_add_watch(2) wants to read it."""
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)

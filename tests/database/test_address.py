@@ -9,6 +9,7 @@ import pytest
 from ajrd.cli.storeurl import store_address
 from ajrd.config import load, parse
 from ajrd.errors import ConfigError, StoreUnavailable
+from ajrd.secret import read_secret
 from ajrd.store.address import CREDENTIAL, Address, Server, Tls, parse_url
 from ajrd.store.read import Reader
 from ajrd.store.store import Store
@@ -66,6 +67,14 @@ def test_the_password_file_goes_before_the_credential(tmp_path: Path) -> None:
     assert Address(url, str(file)).password(environ) == "from the file"
     assert Address(url).password(environ) == "from systemd"
     assert Address(url).password({}) == ""
+
+
+def test_a_credential_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """As one that systemd keeps from this user; a name that is too long cannot be read by root."""
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    with pytest.raises(ConfigError, match="cannot read the password of the service"):
+        read_secret(None, "x" * 300, "the service", environ)
+    assert read_secret(None, "none", "the service", environ) == b""
 
 
 def test_a_password_that_everybody_may_read_is_refused(tmp_path: Path) -> None:

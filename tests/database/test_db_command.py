@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,17 @@ async def test_from_nothing_to_the_newest_tables(ajrd: Run) -> None:
     assert await ajrd("current") == (0, f"{REVISION} (the newest)\n")
     code, said = await ajrd("check")
     assert (code, said.endswith(f": right; revision {REVISION}\n")) == (0, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+async def test_a_file_that_root_makes_is_the_services(ajrd: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 54320, 54321)
+    url = f"sqlite:///{folder}/ajrd.sqlite"
+    assert await ajrd("upgrade", url=url) == (0, f"revision {REVISION}, was empty\n")
+    owners = {(each.stat().st_uid, each.stat().st_gid) for each in folder.iterdir()}
+    assert owners == {(54320, 54321)}
 
 
 async def test_old_tables_are_taken_over(ajrd: Run, address: Address) -> None:

@@ -99,7 +99,8 @@ def test_who_demands_pyslurm_fails_without_it() -> None:
     [
         (Rights(Account(0, "root", frozenset(), "x"), 64030, "", False), ACT, "ok", ""),
         (Rights(ADA, 1000, "", False), ACT, "ok", ""),
-        (Rights(ADA, 64030, "Operator", True), ACT, "ok", ""),
+        (Rights(ADA, 64030, "Administrator", True), ACT, "ok", ""),
+        (Rights(ADA, 64030, "Operator", True), ACT, "fail", "sacctmgr -i modify user ada"),
         (Rights(ADA, 64030, "None", True), ACT, "fail", "sacctmgr -i modify user ada"),
         (Rights(ADA, 64030, "", True), ACT, "fail", "sacctmgr -i add user ada"),
         (Rights(ADA, 64030, "", False), ACT, "fail", "systemctl edit ajrd"),

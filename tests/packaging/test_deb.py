@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
-import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DEBIAN = ROOT / "etc/debian"
-#: What dpkg and the tools for users write to remember what they have done.
-BOOKS = re.compile(
-    r"/(?:tmp|var/lib/dpkg|var/log)/|/etc/(?:passwd|shadow|group|gshadow)-$|/etc/\.pwd\.lock$"
-)
-#: The environment of commands in the clean Debian: its own, and caches where nobody looks.
-ENVIRONMENT = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "XDG_CACHE_HOME": "/tmp/cache",
-    "DEBIAN_FRONTEND": "noninteractive",
-    "LC_ALL": "C",
-}
+from tests.packaging.debian import DEBIAN, ROOT, Clean, build, release, run
+
 #: Some of what it puts into /usr/share.
 SHARED = (
     "bash-completion/completions/ajrd",
@@ -47,60 +33,17 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def run(*argv: str | Path, **variables: str) -> str:
-    done = subprocess.run(
-        argv,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    said = run(DEBIAN / "build", tmp_path_factory.mktemp("deb"))
-    return Path(said.splitlines()[-1])
-
-
-class Clean:
-    """A Debian in a folder, with what the package depends on and nothing of ajrd."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __call__(self, *argv: str) -> str:
-        """Runs a command in it."""
-        return run("chroot", self.root, *argv, **ENVIRONMENT)
-
-    def tree(self) -> dict[str, tuple[object, ...]]:
-        """Every file: what it is, whose, and what is in it."""
-        walk = os.walk(self.root)
-        every = (Path(top, name) for top, dirs, files in walk for name in (*dirs, *files))
-        named = ((f"/{path.relative_to(self.root)}", path) for path in every)
-        return {name: _looks(path) for name, path in named if not BOOKS.search(f"{name}")}
-
-
-def _looks(path: Path) -> tuple[object, ...]:
-    found = path.lstat()
-    content = ""
-    if stat.S_ISLNK(found.st_mode):
-        content = str(path.readlink())
-    elif stat.S_ISREG(found.st_mode):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return stat.filemode(found.st_mode), found.st_uid, found.st_gid, content
+    return build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture(scope="module")
 def debian(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clean]:
     root = tmp_path_factory.mktemp("debian")
     depends = run("dpkg-deb", "--field", deb, "Depends").strip().split(", ")
-    release = run("sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME").strip()
     include = ",".join(["systemd", *(name.split()[0] for name in depends)])
-    run("debootstrap", "--variant=minbase", f"--include={include}", release, root)
+    run("debootstrap", "--variant=minbase", f"--include={include}", release(), root)
     shutil.copy(deb, root / "root/ajrd.deb")
     try:
         yield Clean(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from datetime import UTC, datetime
@@ -115,3 +116,33 @@ def test_the_status_line_names_what_is_away() -> None:
         "stands by; no answer from Slurm and the database"
     )
     assert "the old one is in use" in status_of(parts(reload_ok=False))
+
+
+def test_whoever_waits_for_the_start_sees_a_status_that_is_true() -> None:
+    with listening() as manager:
+        supervision = Supervision(Notify.of({"NOTIFY_SOCKET": manager.address}), parts())
+        supervision.ready()
+        assert manager.hear() == ["STATUS=leads (observe): 3 jobs watched, 1 recovering", "READY=1"]
+
+
+def test_a_file_that_changes_during_the_start_does_not_end_it() -> None:
+    with listening() as manager:
+        supervision = Supervision(Notify.of({"NOTIFY_SOCKET": manager.address}), parts())
+        supervision.reloading()
+        supervision.reloaded()
+        assert manager.hear() == []
+        supervision.ready()
+        supervision.reloading()
+        supervision.reloaded()
+        words = [message.partition("=")[0] for message in manager.hear()]
+        assert words == ["STATUS", "READY", "RELOADING", "READY"]
+
+
+async def test_a_start_is_no_standing_by() -> None:
+    with listening() as manager:
+        notify = Notify.of({"NOTIFY_SOCKET": manager.address})
+        running = asyncio.create_task(Supervision(notify, parts(leading=None)).run())
+        while not manager.hear():
+            await asyncio.sleep(0)
+        running.cancel()
+        assert manager.said == ["STATUS=starts"]

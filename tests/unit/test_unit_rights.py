@@ -28,6 +28,23 @@ for path in sys.argv[2:]:
         print(f"{type(error).__name__}: {error.strerror or error.args[0]}")
 print(os.geteuid(), os.getgroups())
 """
+#: Says which of the files it was told of, once the last one was written to.
+WATCHER = """
+import asyncio, sys
+from ajrd.logs.wake import Waker
+async def main():
+    told = asyncio.Event()
+    waker = Waker(lambda path: (print(path), told.set()))
+    for path in sys.argv[1:]:
+        waker.add(path)
+    watching = asyncio.create_task(waker.run())
+    while not told.is_set():
+        with open(sys.argv[-1], "a") as log:
+            log.write("step\\n")
+        await asyncio.sleep(0.05)
+    watching.cancel()
+asyncio.run(main())
+"""
 
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -67,6 +84,16 @@ def test_a_private_file_of_the_owner_is_read_and_afterwards_it_is_itself_again(
 ) -> None:
     log = make(folder / "log", OWNER, "step 7")
     assert read(log) == ["step 7", f"{USER} []"]
+
+
+def test_a_closed_home_keeps_no_other_folder_from_being_watched(folder: Path) -> None:
+    closed = make(folder / "log", OWNER, "")
+    shared = folder.parent / "shared"
+    shared.mkdir()
+    os.chown(shared, USER, USER)
+    log = make(shared / "log", USER, "")
+    told = run([sys.executable, "-c", WATCHER, str(closed), str(log)])
+    assert set(told) == {str(log)}
 
 
 def test_a_symlink_to_a_file_of_root_is_refused(folder: Path) -> None:

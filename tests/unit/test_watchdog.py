@@ -263,6 +263,6 @@ def test_it_works_without_the_rest_of_ajrd_and_says_so_when_slurm_is_silent() ->
     assert json.loads(done.stderr)["event"] == "slurm_silent"
     ours = {name for name in modules if name.startswith("ajrd.") and name.count(".") == 1}
     assert ours == {
-        "ajrd." + n for n in ("cli", "errors", "model", "sdnotify", "slurm", "watchdog")
+        "ajrd." + n for n in ("cli", "errors", "model", "priority", "sdnotify", "slurm", "watchdog")
     }
     assert not {"sqlalchemy", "pydantic", "yaml", "structlog", "aiohttp"} & set(modules)
