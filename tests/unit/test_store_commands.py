@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from ajrd.cli.storeurl import site_config
 from ajrd.cli.watch import is_over
 from ajrd.cli.words import BRANCHES, OUTCOMES, VERBS
+from ajrd.config import Config
 from ajrd.model import DecisionState, JobState, Progress, ReadPosition, Verb
 from ajrd.policy import decide
 from ajrd.policy.asked import BRANCH
