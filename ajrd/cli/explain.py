@@ -17,7 +17,7 @@ from ajrd.cli.look import Look, looking
 from ajrd.cli.main import UNKNOWN
 from ajrd.cli.paint import for_terminal
 from ajrd.cli.status_view import as_json, plain
-from ajrd.cli.storeurl import CONFIG_OPTION, config_path
+from ajrd.cli.storeurl import CONFIG_OPTION, site_config
 from ajrd.errors import ConfigError
 from ajrd.store.history import AttemptHistory, JobHistory
 
@@ -51,11 +51,8 @@ def explain(which: tuple[str, int | None], to_json: bool, file: Path | None) -> 
 def _outside(look: Look, job_id: str, to_json: bool, file: Path | None) -> NoReturn:
     """A job that is not in the store: nothing was done, for a reason that Slurm may tell."""
     from ajrd.cli.outside import explain_from_slurm
-    from ajrd.config import load
 
-    found = (
-        None if look.array_tasks(job_id) else explain_from_slurm(job_id, load(config_path(file)))
-    )
+    found = None if look.array_tasks(job_id) else explain_from_slurm(job_id, site_config(file))
     if found is None:
         unknown(look, job_id)
     if to_json:
@@ -66,11 +63,10 @@ def _outside(look: Look, job_id: str, to_json: bool, file: Path | None) -> NoRet
 
 
 def _background(look: Look, history: JobHistory, file: Path | None) -> Background:
-    from ajrd.config import load
     from ajrd.policy.directive import parse_directive
     from ajrd.settings import limits_of, site_of
 
-    config = load(config_path(file))
+    config = site_config(file)
     limits = limits_of(config)
     return Background(
         directive=parse_directive(history.job.comment, limits),

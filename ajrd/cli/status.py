@@ -17,7 +17,7 @@ from ajrd.cli.main import UNKNOWN, UNREACHABLE
 from ajrd.cli.paint import for_terminal, painter, room
 from ajrd.cli.service_view import look, service_json, service_text
 from ajrd.cli.status_view import as_json, as_text
-from ajrd.cli.storeurl import CONFIG_OPTION, config_path, store_address
+from ajrd.cli.storeurl import CONFIG_OPTION, site_config, store_address
 from ajrd.store.history import JobHistory
 
 
@@ -66,7 +66,7 @@ def _service(to_json: bool, file: Path | None) -> None:
 def _job(job_id: str, to_json: bool, file: Path | None) -> None:
     histories, one = _histories(job_id, file)
     if not histories:
-        _outside(job_id, to_json, config_path(file))
+        _outside(job_id, to_json, file)
         return
     if to_json:
         views = [as_json(history) for history in histories]
@@ -91,12 +91,11 @@ def shown(histories: list[JobHistory]) -> list[str]:
     return list(for_terminal("\n\n".join("\n".join(text) for text in texts).split("\n")))
 
 
-def _outside(job_id: str, to_json: bool, file: Path) -> None:
+def _outside(job_id: str, to_json: bool, file: Path | None) -> None:
     """A job that is not in the store: Slurm may know it, and the policy says why it is not ours."""
     from ajrd.cli.outside import explain_from_slurm
-    from ajrd.config import load
 
-    found = explain_from_slurm(job_id, load(file))
+    found = explain_from_slurm(job_id, site_config(file))
     if found is None:
         click.echo(f"ajrd: job {job_id} is known neither to ajrd nor to Slurm", err=True)
         sys.exit(UNKNOWN)

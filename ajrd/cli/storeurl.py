@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 
 from ajrd.errors import ConfigError
 from ajrd.store.address import TIMEOUT, Address, Tls
+
+if TYPE_CHECKING:
+    from ajrd.config import Config
 
 #: As in :mod:`ajrd.config`, which is imported only if the file needs a closer look.
 _DEFAULT, _VARIABLE = "/etc/ajrd/config.yaml", "AJRD_CONFIG"
@@ -36,6 +39,21 @@ CONFIG_OPTION = click.option(
 def config_path(given: Path | None) -> Path:
     """The file given, or named by ``AJRD_CONFIG``, else /etc/ajrd/config.yaml."""
     return given or Path(os.environ.get(_VARIABLE) or _DEFAULT)
+
+
+def site_config(given: Path | None) -> Config:
+    """The whole configuration; for users who may not read it that of ajrd itself, with a word."""
+    from ajrd.config import load, parse
+
+    path = config_path(given)
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        click.echo(f"ajrd: {path} is not for you to read; ajrd's own limits are taken", err=True)
+        return parse("recovery: {mode: act}", "the defaults")
+    except OSError:
+        pass  # load says it better
+    return load(path)
 
 
 def web_socket(given: Path | None) -> Path | None:

@@ -110,6 +110,16 @@ def test_a_job_recovers_with_an_administrator_of_accounting(acting: Ajrd) -> Non
     recovers(acting)
 
 
+def test_a_user_who_may_not_read_the_configuration_is_told_of_his_own_jobs(acting: Ajrd) -> None:
+    job = acting.submit()
+    acting.await_attempt(job, 1)
+    said = acting.machine("ajrd", "explain", job, user=USER)
+    assert "its owner asks for: requeue, at most once" in said
+    unknown = acting.machine.tries("ajrd", "status", "4711", user=USER)
+    assert unknown.returncode == 1
+    assert "job 4711 is known neither to ajrd nor to Slurm" in unknown.stderr
+
+
 def test_a_job_recovers_with_the_drop_in_for_a_cluster_without_accounting(ajrd: Ajrd) -> None:
     machine = ajrd.machine
     ajrd.configure(QUICK)
@@ -212,7 +222,7 @@ def test_neither_it_nor_a_root_in_its_place_can_write_outside(ajrd: Ajrd) -> Non
 def test_the_watchdog_unit_releases_what_a_frozen_ajrd_holds(acting: Ajrd) -> None:
     recovery = {**QUICK["recovery"], "hold_limit": 2}
     acting.configure({**QUICK, "recovery": recovery})
-    acting.drop_in("freeze", f"Environment={STOP_VARIABLE}=commit_after:finishing requeue_hold")
+    acting.drop_in("freeze", f'Environment="{STOP_VARIABLE}=commit_after:finishing requeue_hold"')
     quick = "ExecStart=/usr/bin/ajrd watchdog --grace 1 --interval 0.5"
     acting.drop_in("quick", "ExecStart=", quick, units=(WATCHDOG,))
     acting.machine("systemctl", "restart", *UNITS)
@@ -224,19 +234,23 @@ def test_the_watchdog_unit_releases_what_a_frozen_ajrd_holds(acting: Ajrd) -> No
     assert state.startswith("T"), "ajrd itself stands still"
 
 
-def test_with_hooks_it_is_told_of_a_job_that_it_would_look_for_later(acting: Ajrd) -> None:
-    """It looks at Slurm every ten minutes; the prologue and epilogue of slurmctld tell."""
+def test_with_hooks_it_is_told_of_what_it_would_look_for_later(acting: Ajrd) -> None:
+    """It looks at Slurm every ten minutes; the epilogue of slurmctld tells of the end."""
     machine = acting.machine
     machine("ajrd", "hooks", "install", "--edit")
     machine("scontrol", "reconfigure")
     try:
         hooks = {"dirs": ["/var/spool/ajrd/hooks"], "owners": ["root", "slurm"]}
         acting.configure({**QUICK, "slurm": {"poll": 600}, "hooks": hooks})
+        job = acting.submit(seconds=900)
+        listing = ("squeue", "--noheader", f"--jobs={job}", "--Format=State:|")
+        until("the job to run", lambda: machine(*listing).strip() == "RUNNING|", PATIENCE)
         machine("systemctl", "restart", SERVICE)
-        assert [line.split()[1] for line in machine("ajrd", "hooks", "test").splitlines()] == [
-            "well"
-        ] * 3
-        assert acting.await_attempt(acting.submit(), 1)["state"] == "RUNNING"
+        tested = machine("ajrd", "hooks", "test").splitlines()
+        assert [line.split()[1] for line in tested] == ["well"] * 3
+        assert acting.await_attempt(job, 0)["state"] == "RUNNING"
+        machine("scancel", job, user=USER)
+        until("the end", lambda: acting.attempts(job)[0]["state"] == "CANCELLED", PATIENCE)
         assert "hooks_refused" not in acting.journal()
         spool = machine.path("/var/spool/ajrd/hooks")
         until("the messages to be read", lambda: not list(spool.iterdir()), PATIENCE)

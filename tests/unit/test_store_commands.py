@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from ajrd.cli.storeurl import site_config
 from ajrd.cli.watch import is_over
 from ajrd.cli.words import BRANCHES, OUTCOMES, VERBS
+from ajrd.config import Config
 from ajrd.model import DecisionState, JobState, Progress, ReadPosition, Verb
 from ajrd.policy import decide
 from ajrd.policy.asked import BRANCH
@@ -268,3 +270,17 @@ def test_everything_that_a_decision_may_say_has_words() -> None:
     branches = set(re.findall(r'Plan\(Verb\.\w+, "(\w+)"', sources))
     assert "budget_spent" in branches
     assert branches | {BRANCH} == set(BRANCHES)
+
+
+def test_who_may_not_read_the_configuration_gets_the_limits_of_ajrd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The packaged file is for root and the service; users look over the socket."""
+
+    def refuse(*_argv: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    config = site_config(tmp_path / "config.yaml")
+    assert config.recovery.max_requeue_times == Config().recovery.max_requeue_times
+    assert "is not for you to read" in capsys.readouterr().err
