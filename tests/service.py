@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import labdemo.service
-from labdemo.service import PATIENCE
+from labdemo.service import PATIENCE, Process
 from tests.conftest import Cluster
+from tests.nursery import Nursery
 
 T = TypeVar("T")
 
@@ -40,9 +41,11 @@ class Service(labdemo.service.Service):
         slurm: Mapping[str, Any] | None = None,
         database: Mapping[str, Any] | None = None,
         web: Mapping[str, Any] | None = None,
+        nursery: Nursery | None = None,
         **recovery: Any,
     ) -> None:
         self.cluster = cluster
+        self._nursery = nursery
         sections = {
             "slurm": {"poll": 0.2, **(slurm or {})},
             "recovery": {"settle": 0.5, **recovery},
@@ -50,6 +53,12 @@ class Service(labdemo.service.Service):
             "web": dict(web or {}),
         }
         super().__init__(folder, cluster.conf, **sections)
+
+    def launch(self, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """From the nursery, if there is one; but a library must be loaded before all others."""
+        if self._nursery is None or "LD_PRELOAD" in environment:
+            return super().launch(argv, environment)
+        return self._nursery.start(argv, environment, self.log)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
