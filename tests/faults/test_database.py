@@ -245,10 +245,10 @@ def test_a_database_that_is_read_only_for_a_while(make_service: Make, mysql: Sch
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes."""
+    """A small file system; an empty database has room in it several times."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    argv = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    argv = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"needs to mount a small file system: {done.stderr.strip()}")
