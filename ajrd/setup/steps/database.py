@@ -19,7 +19,7 @@ from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Kind
 from ajrd.setup.book import DatabaseUser, MadeDatabase
-from ajrd.setup.making import Change, Owner, Text, Work, file, look
+from ajrd.setup.making import Change, Owner, Text, Work, encoded, file, look
 from ajrd.store import inspection, migrate
 from ajrd.store.address import Address
 from ajrd.store.administration import Admin, Refused, Session, as_service, entered, into_database
@@ -98,7 +98,7 @@ def _more(work: Work, known: list[DatabaseUser]) -> bool:
 
 def _service_sees(work: Work, address: Address) -> bool | None:
     """Does the service see its database? None: its user does not get in, or has no password."""
-    password = work.job.secrets.database.encode().decode("latin-1")
+    password = encoded(work.job.secrets.database).decode("latin-1")
     if not password and look(work.host, wanted.DB_PASSWORD) is None:
         return None
     with suppress(Refused), as_service(address, password or None) as db:
@@ -175,7 +175,10 @@ def _drop(work: Work, address: Address, account: Account | None) -> None:
 
 def _password(work: Work) -> str:
     seen = look(work.host, wanted.DB_PASSWORD)
-    return seen.text.rstrip("\r\n") if seen else ""
+    password = seen.text.rstrip("\r\n") if seen else ""
+    if not password or not password.isprintable():
+        raise SetupError(f"the password in {wanted.DB_PASSWORD} is none that can be set: printable")
+    return password
 
 
 # Tables
