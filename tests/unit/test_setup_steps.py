@@ -13,6 +13,7 @@ from ajrd.errors import AjrdError, SetupError
 from ajrd.hooks.install import source
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
+from ajrd.setup.book import BOOK
 from ajrd.setup.job import Secrets
 from ajrd.setup.run import carry_out, preview
 from tests.unit.setup_world import SLURM_CONF, HeadNode, everything
@@ -95,6 +96,18 @@ def test_answers_that_make_no_configuration_are_refused_before_anything(node: He
     before = node.tree()
     with pytest.raises(AjrdError, match=r"loki.url: is not http"):
         preview(node.job(answers(loki={"url": "ftp://loki"})))
+    assert node.tree() == before
+
+
+def test_a_book_that_cannot_be_written_stops_a_setup_before_anything_is_made(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.host.Host.write", full)
+    assert f"cannot write {BOOK}: No space left on device" in failing(node, answers())
     assert node.tree() == before
 
 
@@ -265,6 +278,12 @@ def test_a_file_of_others_in_the_place_of_a_hook_is_left_alone(node: HeadNode) -
     given = answers(hooks={"controller": True})
     assert "is not ajrd's: move it away" in failing(node, given)
     assert theirs.read_text() == "#!/bin/sh\necho site\n"
+
+
+def test_hooks_lie_only_where_root_alone_can_put_them(node: HeadNode) -> None:
+    node.host.path("/shared").chmod(0o777)
+    with pytest.raises(SetupError, match="/shared can be written by others than root"):
+        preview(node.job(everything()))
 
 
 def test_a_hook_tells_into_the_folder_of_this_host(node: HeadNode) -> None:
