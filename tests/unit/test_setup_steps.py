@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,28 @@ def test_a_user_from_before_is_used_and_stays(node: HeadNode) -> None:
     assert node.tree() == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+def test_what_belonged_to_the_service_belongs_to_its_next_user(node: HeadNode) -> None:
+    for name, number in (("slurm", 4711), ("ajrd", 4712)):
+        for file, line in (
+            ("passwd", f"{name}:x:{number}:{number}::/:/bin/sh\n"),
+            ("group", f"{name}:x:{number}:\n"),
+        ):
+            old = node.read(f"/etc/{file}").replace("slurm:x:0", "old:x:0")
+            write(node, f"/etc/{file}", old + line)
+    before = node.tree()
+    hooks = {"shared_dir": "/shared/ajrd"}
+    node.set_up(answers(hooks=hooks))
+    node.set_up(answers(hooks=hooks, slurm={"rights": "slurm-user"}))
+    for path, mode in ((wanted.CREDENTIALS, 0o750), (wanted.CONFIG, 0o640)):
+        seen = node.host.path(path).stat()
+        assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (0, 4711, mode)
+    seen = node.host.path("/shared/ajrd/messages").stat()
+    assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (4711, 4711, 0o3733)
+    node.take_off()
+    assert node.tree() == before
+
+
 # Units
 
 
@@ -224,6 +247,17 @@ def test_a_service_that_does_not_start_is_told_with_its_last_words_and_disabled(
 def test_nothing_is_started_where_that_is_not_wanted(node: HeadNode) -> None:
     node.set_up(answers(host={"start": False}))
     assert list((node.state / "units").iterdir()) == []
+
+
+def test_a_host_without_systemd_can_be_set_up_and_left_again(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.host.Host.has", lambda _self, _program: False)
+    assert "this host has no systemd to start the service with" in failing(node, answers())
+    node.set_up(answers(host={"start": False}))
+    node.take_off()
+    assert node.tree() == before
 
 
 def test_without_a_running_systemd_units_are_enabled_only(tmp_path: Path) -> None:

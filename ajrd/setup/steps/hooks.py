@@ -22,6 +22,7 @@ from ajrd.setup.making import (
     encoded,
     file,
     look,
+    mended,
     put_back,
     rewrite,
     saying,
@@ -98,6 +99,8 @@ def _folders(work: Work) -> Iterator[Change]:
                 f"make folder {path} ({mode:o} {owner})",
                 partial(_make, work, path, mode, owner),
             )
+        elif path and work.book.find(State(path, None)):
+            yield from mended(work, path, mode, owner)
 
 
 def _make(work: Work, path: str, mode: int, owner: Owner) -> None:
