@@ -47,7 +47,7 @@ def boss(server: Server) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path / "head1", systemd=False)
 
 
@@ -187,7 +187,10 @@ def test_a_purge_may_leave_a_server_alone_that_lets_nobody_in(
 @pytest.mark.parametrize(
     "done", ["create_database", "create_account", "grant_service", "allow_reader"]
 )
-@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "late",
+    [pytest.param(False, marks=pytest.mark.full, id="before"), pytest.param(True, id="after")],
+)
 def test_a_run_that_dies_there_is_completed_by_the_next_one(
     node: HeadNode, answers: Answers, boss: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
     done: str, late: bool,

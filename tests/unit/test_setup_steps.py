@@ -24,7 +24,7 @@ UNIT = "/etc/systemd/system/ajrd.service"
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
