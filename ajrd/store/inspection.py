@@ -67,13 +67,13 @@ def _rights(db: Connection) -> frozenset[str]:
     rights: set[str] = set()
     for grant in db.execute(text("SHOW GRANTS")).scalars():
         found = _GRANT.match(grant)
-        if found and _covers(found["schema"], schema):
+        if found and covers(found["schema"], schema):
             rights |= {right.strip().upper() for right in found["rights"].split(",")}
     everything = {"ALL", "ALL PRIVILEGES"} & rights
     return WORKING | CHANGING if everything else frozenset(rights)
 
 
-def _covers(pattern: str, schema: str) -> bool:
+def covers(pattern: str, schema: str) -> bool:
     r"""A database in a grant may be a pattern: ``%`` and ``_``, unless behind a backslash."""
     parts = re.findall(r"\\.|.", pattern)
     forms = {"%": ".*", "_": ".", "*": ".*"}
