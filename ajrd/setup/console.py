@@ -43,6 +43,7 @@ class Terminal:
         self._columns = max(shutil.get_terminal_size().columns, 40)
 
     def tell(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Lines that are too long are broken."""
         word, colour = tone.value
         for line in text.splitlines() or [""]:
             self._line(line, word, colour)
@@ -65,9 +66,11 @@ class Terminal:
         return f"\x1b[{colour}m{first}\x1b[0m{part}"
 
     def ask(self, prompt: str) -> str:
+        """What was typed is shown."""
         return self._typed(prompt, hidden=False)
 
     def secret(self, prompt: str) -> str:
+        """The terminal's echo is off meanwhile."""
         return self._typed(prompt, hidden=True)
 
     def _typed(self, prompt: str, *, hidden: bool) -> str:

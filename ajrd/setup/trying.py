@@ -10,122 +10,58 @@ import asyncio
 import grp
 import os
 import pwd
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from ajrd.config import HardwareApiSection, LokiAuth, LokiSection, Mode, TlsSection, WebSection
+from ajrd.config import Mode, WebSection
 from ajrd.doctor.check import unattended
-from ajrd.errors import AjrdError, ConfigError, LokiDenied, LokiRefused, LokiUnavailable, SetupError
+from ajrd.doctor.slurm import NEEDED
+from ajrd.errors import AjrdError, ConfigError
 from ajrd.hooks import install
 from ajrd.logs.mounts import Mounts
-from ajrd.loki.checkup import client_of, newest
-from ajrd.loki.client import Loki
-from ajrd.secret import read_secret
-from ajrd.setup.answers import Answers, Kind, Rights
+from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.job import Job
-from ajrd.setup.questions import LOCAL, Group, value
+from ajrd.setup.questions import Group
+from ajrd.setup.trial import Trial, Tried, Wrong, checked
+from ajrd.setup.try_database import try_database
+from ajrd.setup.try_hardware import try_hardware
+from ajrd.setup.try_loki import try_loki
 from ajrd.web.places import tcp_socket
-from ajrd.yamlmodel import Section
 
-S = TypeVar("S", bound=Section)
-#: Seconds for a group; for one request in it.
-LIMIT, REQUEST = 30.0, 8.0
-#: Minutes for which Loki is asked whether it has lines.
-MINUTES = 10
+#: Seconds for a group.
+LIMIT = 30.0
 #: The longest path of a socket (unix(7)), and the last port that only root may have.
 _LONGEST_SOCKET, _PRIVILEGED = 107, 1023
-_STATE, _RUN = "/var/lib/ajrd", "/run/ajrd"
-#: The field of the secrets with the keys whose files hold it, and whose it is.
-_FILES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "admin": (("database.admin_password_file",), "the administrator"),
-    "database": (("database.password_file",), "the service"),
-    "loki": (("loki.password_file", "loki.token_file"), "Loki"),
-    "hardware": (("hardware.token_file",), "the hardware service"),
-}
-
-
-class Wrong(SetupError):
-    """What was answered to ``key`` does not work, for the reason in the message."""
-
-    def __init__(self, key: str, said: str) -> None:
-        super().__init__(said)
-        self.key = key
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What a trial has seen that is well, and what an administrator should know."""
-
-    good: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
-
-
-Trial = Callable[[Job], Awaitable[Tried]]
+_RUN = "/run/ajrd"
 
 
 async def tried(group: Group, job: Job) -> Tried:
     """Tries a group; raises Wrong, after :data:`LIMIT` seconds at the latest."""
     unattended()
-    key = {Group.HOST: "host.start"}.get(group, _FIRST[group])
     try:
         async with asyncio.timeout(LIMIT):
             return await TRIALS[group](job)
     except TimeoutError:
-        raise Wrong(key, f"there was no answer within {LIMIT:g} s") from None
+        raise Wrong(_FIRST[group], f"there was no answer within {LIMIT:g} s") from None
     except Wrong:
         raise
     except AjrdError as error:
-        raise Wrong(key, "; ".join(str(error).splitlines())) from None
-
-
-# secrets
-
-
-def with_secrets(job: Job) -> Job:
-    """The job with the secrets in the files that the answers name; raises Wrong."""
-    secrets = job.secrets
-    for field, (keys, whose) in _FILES.items():
-        for key in keys:
-            if file := value(job.answers, key):
-                secrets = replace(secrets, **{field: _secret(key, file, whose)})
-    return replace(job, secrets=secrets)
-
-
-def _secret(key: str, file: str, whose: str) -> str:
-    try:
-        found = read_secret(file, "", whose).decode("latin-1")
-    except ConfigError as error:
-        raise Wrong(key, str(error)) from None
-    if not found:
-        raise Wrong(key, f"{file} is empty")
-    return found
-
-
-@contextmanager
-def held(secret: str) -> Iterator[str | None]:
-    """A file with the secret for what reads it from one: in memory, for this process alone."""
-    if not secret:
-        yield None
-        return
-    number = os.memfd_create("secret")
-    try:
-        os.fchmod(number, 0o600)
-        os.write(number, secret.encode("latin-1", "replace"))
-        yield f"/proc/self/fd/{number}"
-    finally:
-        os.close(number)
+        raise Wrong(_FIRST[group], "; ".join(str(error).splitlines())) from None
 
 
 # Slurm
 
 
-async def _slurm(_job: Job) -> Tried:
-    """Facts were gathered from it: it answers."""
+async def _slurm(job: Job) -> Tried:
+    """What can be told before Slurm is asked for its settings."""
+    conf, folder = job.answers.slurm.conf, job.answers.slurm.bin_dir
+    if conf and not Path(conf).is_file():
+        raise Wrong("slurm.conf", f"there is no file {conf}")
+    missing = [name for name in NEEDED if not shutil.which(name, path=folder or None)]
+    if missing:
+        said = f"{', '.join(missing)} not in {folder or 'PATH'}: install Slurm's commands"
+        raise Wrong("slurm.bin_dir", said)
     return Tried()
 
 
@@ -161,157 +97,12 @@ def _user(name: str) -> bool:
     return True
 
 
-# the database
-
-
-async def _database(job: Job) -> Tried:
-    if job.answers.database.kind is Kind.SQLITE:
-        return await asyncio.to_thread(_sqlite, job)
-    _try_pair(job.answers)
-    await asyncio.to_thread(_try_uid, job)
-    return await asyncio.to_thread(_mysql, job)
-
-
-def _sqlite(job: Job) -> Tried:
-    if job.answers.host.pair:
-        raise Wrong("database.kind", "a pair of head nodes needs mysql: both must reach it")
-    folder = str(job.host.path(_STATE))
-    mount = Mounts().of(os.path.realpath(folder))
-    if not mount.local:
-        raise Wrong(
-            "database.kind",
-            f"{folder} lies on {mount.fstype or 'an unknown file system'}: SQLite needs a local"
-            " disk (mount one there, or take mysql)",
-        )
-    return Tried((f"a SQLite file in {folder}, which is on a local disk ({mount.fstype})",))
-
-
-def _try_pair(answers: Answers) -> None:
-    if not answers.host.pair:
-        return
-    if answers.database.socket:
-        raise Wrong("database.socket", "the other head node cannot reach a socket of this host")
-    if answers.database.host in LOCAL:
-        said = f"on the other head node {answers.database.host} is another host"
-        raise Wrong("database.host", said)
-
-
-def _try_uid(job: Job) -> None:
-    """The number must be free, or that of the user ajrd already."""
-    wanted = job.answers.host.uid
-    if wanted is None:
-        return
-    with_number = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == wanted), "ajrd")
-    if with_number != "ajrd":
-        raise Wrong("host.uid", f"user {with_number} has the number {wanted} on this host")
-    has = next((each.pw_uid for each in pwd.getpwall() if each.pw_name == "ajrd"), wanted)
-    if has != wanted:
-        said = f"the user ajrd of this host has the number {has}, not {wanted}: userdel ajrd first"
-        raise Wrong("host.uid", said)
-
-
-# Loki
-
-
-async def _loki(job: Job) -> Tried:
-    answers = job.answers.loki
-    if not answers.url:
-        return Tried()
-    with held(job.secrets.loki) as file:
-        section = _checked(
-            "loki", LokiSection, url=answers.url, tenants=answers.tenants, jobs=answers.jobs,
-            nodes=answers.nodes, tls=_tls("loki.ca", answers.ca), timeout=REQUEST,
-            auth=LokiAuth(
-                user=answers.user,
-                password_file=file if answers.user else None,
-                token_file=None if answers.user else file,
-            ),
-        )  # fmt: skip
-        tenants = section.tenants or ("",)
-        every = [await _tenant(section, tenant) for tenant in tenants]
-    return Tried(
-        tuple(said for each in every for said in each.good),
-        tuple(said for each in every for said in each.doubts),
-    )
-
-
-async def _tenant(section: LokiSection, tenant: str) -> Tried:
-    whose = f" as {tenant}" if tenant else ""
-    try:
-        client = client_of(section, tenant)
-    except ConfigError as error:
-        raise Wrong("loki.ca", str(error)) from None
-    try:
-        await client.ready()
-        version = await client.version()
-        doubts = [said for name in section.jobs if (said := await _doubt(client, section, name))]
-        doubts += [said for name in section.nodes if (said := await _doubt(client, section, name))]
-    except LokiUnavailable as error:
-        raise Wrong(_loki_key(section, error), f"{error}{whose}") from None
-    finally:
-        await client.close()
-    return Tried((f"Loki {version} is ready{whose}",), tuple(f"{said}{whose}" for said in doubts))
-
-
-def _loki_key(section: LokiSection, error: LokiUnavailable) -> str:
-    """Which answer is wrong."""
-    if isinstance(error, LokiDenied):
-        if section.auth.user:
-            return "loki.password_file"
-        return "loki.token_file" if section.auth.token_file else "loki.user"
-    if isinstance(error, LokiRefused) and "TLS" in str(error):
-        return "loki.ca"
-    return "loki.jobs" if "parse error" in str(error) else "loki.url"
-
-
-async def _doubt(client: Loki, section: LokiSection, selector: str) -> str:
-    seen = await newest(client, section, selector, MINUTES)
-    if not seen.lines:
-        return f"{selector} has no line of the last {MINUTES} minutes: is anything shipped there?"
-    if not seen.useful:
-        return f"no line of {selector} names its job: see loki.labels in docs/loki.md"
-    return ""
-
-
-def _checked(name: str, model: type[S], **values: object) -> S:
-    """A section of the configuration; raises Wrong with the key of the answer."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        said = fault["msg"].removeprefix("Value error, ")
-        raise Wrong(f"{name}.{fault['loc'][0] if fault['loc'] else 'url'}", said) from None
-
-
-def _tls(key: str, ca: str | None) -> TlsSection:
-    section = TlsSection(ca=ca)
-    try:
-        section.files().context()
-    except ConfigError:
-        raise Wrong(key, f"{ca} cannot be read, or holds no certificate (PEM)") from None
-    return section
-
-
-# the hardware service
-
-
-async def _hardware(job: Job) -> Tried:
-    answers = job.answers.hardware
-    if not answers.url:
-        return Tried()
-    _checked(
-        "hardware", HardwareApiSection, url=answers.url, verdict_url=answers.verdict_url,
-        tls=_tls("hardware.ca", answers.ca),
-    )  # fmt: skip
-    return Tried()
-
-
 # pages, API, hooks, the host
 
 
 async def _web(job: Job) -> Tried:
     answers = job.answers.web
-    _checked("web", WebSection, socket=answers.socket, listen=answers.listen)
+    checked("web", WebSection, socket=answers.socket, listen=answers.listen)
     await asyncio.to_thread(_try_people, job)
     await asyncio.to_thread(_try_socket, job)
     if answers.listen:
@@ -376,10 +167,8 @@ def _shared(job: Job, folder: str) -> tuple[str, ...]:
     mount = Mounts().of(os.path.realpath(job.host.path(folder)))
     if not mount.local:
         return ()
-    return (
-        f"{folder} lies on a disk of this host ({mount.fstype}): do the nodes have it mounted"
-        " at the same place?",
-    )
+    said = f"{folder} lies on a disk of this host ({mount.fstype})"
+    return (f"{said}: do the nodes have it mounted at the same place?",)
 
 
 def _try_slurm_conf(job: Job) -> None:
@@ -421,9 +210,9 @@ _FIRST: Mapping[Group, str] = {
 TRIALS: Mapping[Group, Trial] = {
     Group.SLURM: _slurm,
     Group.RECOVERY: _recovery,
-    Group.DATABASE: _database,
-    Group.LOKI: _loki,
-    Group.HARDWARE: _hardware,
+    Group.DATABASE: try_database,
+    Group.LOKI: try_loki,
+    Group.HARDWARE: try_hardware,
     Group.WEB: _web,
     Group.HOOKS: _hooks,
     Group.HOST: _host,

@@ -15,7 +15,8 @@ from ajrd.setup.facts import NOTHING, Found, gather
 from ajrd.setup.host import Host
 from ajrd.setup.job import Job, Secrets
 from ajrd.setup.questions import Form, Group, Question
-from ajrd.setup.trying import Tried, Wrong, tried, with_secrets
+from ajrd.setup.trial import Tried, Wrong, with_secrets
+from ajrd.setup.trying import tried
 
 #: What is asked after Slurm was found, in this order.
 GROUPS = tuple(group for group in Group if group is not Group.SLURM)
@@ -73,6 +74,17 @@ def _doubt(each: Verdict) -> str:
     return f"{each.finding.found}\n-> {each.finding.mend}"
 
 
+def confirmed(console: Console, words: str) -> bool:
+    """Asks for a yes, which an empty answer is, too; raises click.Abort."""
+    while True:
+        text = console.ask(f"{words} [y]").strip().lower()
+        if text in ("", "y", "yes"):
+            return True
+        if text in ("n", "no"):
+            return False
+        console.tell("y or n", Tone.FAULT)
+
+
 def _group(console: Console, group: Group, job: Job) -> Job:
     """Asks a group until its trial succeeds."""
     console.tell("")
@@ -81,7 +93,7 @@ def _group(console: Console, group: Group, job: Job) -> Job:
     while True:
         job = _asked(console, group, job, again=again)
         try:
-            job = with_secrets(job)
+            job = with_secrets(group, job)
             seen = asyncio.run(tried(group, job))
         except Wrong as wrong:
             console.tell(f"{wrong.key}: {wrong}", Tone.FAULT)
@@ -89,6 +101,26 @@ def _group(console: Console, group: Group, job: Job) -> Job:
             continue
         tell_tried(console, seen)
         return job
+
+
+def examine_all(console: Console, host: Host, program: str, answers: Answers) -> Job | None:
+    """Tries answers that nobody is there to change; None if anything is wrong, which was told."""
+    job = Job(host, replace(NOTHING, program=program), answers, Secrets())
+    try:
+        found = find(job)
+    except (SlurmUnavailable, Wrong) as error:
+        console.tell(str(error), Tone.FAULT)
+        return None
+    tell_found(console, found)
+    job, well = replace(job, facts=found.facts), True
+    for group in GROUPS:
+        try:
+            job = with_secrets(group, job)
+            tell_tried(console, asyncio.run(tried(group, job)))
+        except Wrong as wrong:
+            console.tell(f"{wrong.key}: {wrong}", Tone.FAULT)
+            well = False
+    return job if well else None
 
 
 def tell_tried(console: Console, seen: Tried) -> None:
