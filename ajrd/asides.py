@@ -5,12 +5,14 @@ Glue: the words of the configuration as what these parts take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ajrd.config import Config, HardwareSection, Mode, Webhook
 from ajrd.hardware.api import HardwareApi, Terms
 from ajrd.hardware.drain import Limits
 from ajrd.hardware.handoff import Handoff, MayAct, Plan
+from ajrd.hardware.health import HandoffHealth
+from ajrd.notify.health import EndpointHealth
 from ajrd.notify.sender import Endpoint, Sender
 from ajrd.outbound import Place
 from ajrd.policy.nodes import Health, Validity
@@ -114,3 +116,12 @@ def endpoint_of(webhook: Webhook) -> Endpoint:
         secret_file=webhook.secret_file,
         give_up_after=webhook.give_up_after,
     )
+
+
+def healths(
+    handoff: Handoff | None, senders: Iterable[Sender]
+) -> Iterator[HandoffHealth | EndpointHealth]:
+    """How all of them do, for metrics."""
+    if handoff is not None:
+        yield handoff.health
+    yield from (sender.health for sender in senders)

@@ -229,7 +229,8 @@ class Service:
         logs.tell(recovery.learn, recovery.hear)
         books = Bookkeeping(store, self._manual_baseline, self._clock)
         accounting = Accounting(sacct(self._config.slurm), store, books, self._clock)
-        self._vitals.leads(recovery, watches)
+        senders = list(asides.senders(self._config, *outward))
+        self._vitals.leads(recovery, [*watches, *asides.healths(handoff, senders)])
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._supervision.ready_when_looked(), name="ready")
@@ -237,7 +238,7 @@ class Service:
                 tasks.create_task(_aside(accounting.run), name="accounting")
                 if handoff is not None:
                     tasks.create_task(_aside(handoff.run), name="hardware")
-                for sender in asides.senders(self._config, *outward):
+                for sender in senders:
                     tasks.create_task(_aside(sender.run), name="webhooks")
                 tasks.create_task(leadership.keep(), name="lease")
                 tasks.create_task(recovery.run(), name="recovery")

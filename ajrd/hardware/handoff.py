@@ -24,6 +24,7 @@ import structlog
 from ajrd.errors import RemoteUnavailable, SlurmRejected, SlurmUnavailable, StoreUnavailable
 from ajrd.hardware.api import HardwareApi, Told
 from ajrd.hardware.drain import Answer, Limits, judge
+from ajrd.hardware.health import Drained, HandoffHealth, Question
 from ajrd.outbound import pause
 from ajrd.policy.nodes import Health, Known, Opinion, Validity, known_of
 from ajrd.recovery.settings import Clock, no_checkpoint
@@ -45,12 +46,16 @@ log = structlog.get_logger("ajrd.hardware")
 
 #: Seconds between two turns.
 EVERY = 5.0
+#: The nodes that ajrd has drained are counted so often, seconds.
+COUNT_EVERY = 60.0
 #: Suspicions that one turn looks at.
 MOST = 200
 #: For so long a claimed drain that shows no effect is made again.
 AGAIN = timedelta(minutes=5)
 #: What the service answers to a report that it will never take, however often it is sent.
 _NEVER = frozenset({400, 409, 410, 413, 415, 422})
+#: The states of a report in which something is still to come.
+_WAITING = (ReportState.OPEN, ReportState.TOLD)
 
 
 class Nodes(Protocol):
@@ -118,8 +123,14 @@ class Handoff:
     checkpoint: Callable[[str], None] = no_checkpoint
     patience: Patience = field(default_factory=Patience)
     known: Known = field(default_factory=Known)
+    health: HandoffHealth = field(init=False)
+    _counted: float = float("-inf")
     _due: dict[int, datetime] = field(default_factory=dict)
     _said: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        drain = self.plan.drain
+        self.health = HandoffHealth(self.api is not None, drain.max_nodes if drain else None)
 
     async def run(self) -> None:
         """Turns until cancelled, or until another ajrd leads."""
@@ -144,9 +155,12 @@ class Handoff:
         self._forget({each.id for each in suspects})
         if self.api is not None:
             suspects = [await self._speak_of(self.api, each) for each in suspects]
+            self.health.waits(sum(each.report in _WAITING for each in suspects))
         if drains and suspects:
             await self._drain(suspects)
         await self._learn()
+        if plan.drain is not None:
+            await self._count()
 
     def _forget(self, ids: set[int]) -> None:
         self._due = {number: due for number, due in self._due.items() if number in ids}
@@ -168,7 +182,7 @@ class Handoff:
         if one.report is ReportState.OPEN and one.kind not in self.plan.report_kinds:
             note = f"{one.kind} is not among hardware.api.kinds"
             return await self._keep(replace(one, report=ReportState.LEFT, report_note=note))
-        if one.report not in (ReportState.OPEN, ReportState.TOLD):
+        if one.report not in _WAITING:
             return one
         if self._older(one, self.plan.max_age):
             return await self._given_up(one, self._said.get(one.id, "no verdict has come"))
@@ -176,19 +190,22 @@ class Handoff:
             return one
         if asyncio.get_running_loop().time() < self.patience.until:
             return one
+        question = Question.VERDICT if one.report is ReportState.TOLD else Question.REPORT
         try:
-            return await self._ask(api, one)
+            return await self._ask(api, one, question)
         except RemoteUnavailable as error:
+            self.health.failed(question, error, self.clock())
             return await self._failed(one, error)
 
-    async def _ask(self, api: HardwareApi, one: Suspect) -> Suspect:
-        if one.report is ReportState.TOLD:
+    async def _ask(self, api: HardwareApi, one: Suspect, question: Question) -> Suspect:
+        if question is Question.VERDICT:
             told = await api.verdict(one)
         else:
             told = await api.report(one)
             self.checkpoint("hardware_reported")
             one = replace(one, reference=told.reference)
         self.patience.answered()
+        self.health.answered(question)
         self._due[one.id] = self.clock() + timedelta(seconds=self.plan.poll)
         return await self._answered(one, told)
 
@@ -232,7 +249,7 @@ class Handoff:
         """Drains at most one node a turn: what the next may be depends on what Slurm then shows."""
         limits = self.plan.drain
         assert limits is not None
-        nodes = await self.slurm.nodes()
+        nodes = await self._nodes()
         last = await self._drained_last(limits)
         for suspected in suspects:
             one = suspected
@@ -242,16 +259,20 @@ class Handoff:
                 continue
             if self._older(one, limits.fresh):
                 note = self._said.get(one.id, "it could not be drained in time")
-                await self._keep(replace(one, drain=DrainState.LEFT, drain_note=note))
+                await self._left(one, note, Drained.LATE)
                 continue
             answer, why = judge(one.node, one.kind, nodes, limits, last, self.clock())
             if answer is Answer.NEVER:
-                await self._keep(replace(one, drain=DrainState.LEFT, drain_note=why))
+                await self._left(one, why, Drained.LEFT)
             elif answer is Answer.LATER:
                 self._later(one, why)
             elif self.leads.may_act():
                 await self._drain_one(one)
                 return
+
+    async def _left(self, one: Suspect, why: str, how: Drained) -> None:
+        await self._keep(replace(one, drain=DrainState.LEFT, drain_note=why))
+        self.health.drains[how] += 1
 
     async def _drained_last(self, limits: Limits) -> datetime | None:
         """When ajrd drained a node before, this one or another."""
@@ -272,7 +293,9 @@ class Handoff:
             return replace(one, drain=DrainState.OPEN)
         note = "it may have been drained, and resumed by somebody: left to people"
         unclear = replace(one, drain=DrainState.UNCLEAR, drain_note=note)
-        return await self._keep(unclear, "node_drain_failed", f"{one.node}: {note}")
+        kept = await self._keep(unclear, "node_drain_failed", f"{one.node}: {note}")
+        self.health.drains[Drained.UNCLEAR] += 1
+        return kept
 
     async def _drain_one(self, one: Suspect) -> None:
         one = await self._keep(replace(one, drain=DrainState.CLAIMED))
@@ -283,13 +306,17 @@ class Handoff:
         except SlurmRejected as error:
             failed = replace(one, drain=DrainState.FAILED, drain_note=str(error))
             await self._keep(failed, "node_drain_failed", f"{one.node}: {error}")
+            self.health.drains[Drained.FAILED] += 1
             return
         self.checkpoint("drain_done")
+        self._counted = float("-inf")
         await self._drained(one)
 
     async def _drained(self, one: Suspect) -> Suspect:
         done = replace(one, drain=DrainState.DRAINED)
-        return await self._keep(done, "node_drained", f"{one.node}: {one.kind} {one.cause}")
+        kept = await self._keep(done, "node_drained", f"{one.node}: {one.kind} {one.cause}")
+        self.health.drains[Drained.DRAINED] += 1
+        return kept
 
     # what is known
 
@@ -301,6 +328,24 @@ class Handoff:
         opinions = [Opinion(g.node, Health(g.verdict), g.at) for g in given(rows)]
         known = known_of(opinions, now, validity)
         if known.faulty:
-            there = {each.name for each in await self.slurm.nodes()}
+            there = {each.name for each in await self._nodes()}
             known = replace(known, faulty=tuple(n for n in known.faulty if n in there))
         self.known = known
+
+    # for metrics
+
+    async def _nodes(self) -> list[NodeInfo]:
+        nodes = await self.slurm.nodes()
+        self._counted = asyncio.get_running_loop().time()
+        self.health.see(nodes)
+        return nodes
+
+    async def _count(self) -> None:
+        """Looks at the nodes if nobody has for a while, or one was drained.
+
+        A Slurm that is away is not asked at every turn for a mere number.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._counted >= COUNT_EVERY:
+            self._counted = now
+            await self._nodes()

@@ -21,6 +21,7 @@ import structlog
 
 from ajrd.errors import ConfigError, RemoteUnavailable, StoreUnavailable
 from ajrd.model import Occasion
+from ajrd.notify.health import EndpointHealth, Outcome
 from ajrd.notify.message import Message, message
 from ajrd.notify.signature import HEADER, signature
 from ajrd.outbound import Outbound, Place, pause
@@ -80,6 +81,7 @@ class Sender:
     clock: Clock
     checkpoint: Callable[[str], None] = no_checkpoint
     luck: Callable[[], float] = random.random
+    health: EndpointHealth = field(init=False)
     _outbound: Outbound = field(init=False)
     _cursor: int | None = None
     _kept: int | None = None
@@ -87,6 +89,7 @@ class Sender:
     _gaps: dict[int, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.health = EndpointHealth(self.endpoint.name)
         self._outbound = Outbound(self.place)
 
     async def run(self) -> None:
@@ -111,6 +114,7 @@ class Sender:
         for row in rows:
             one = message(row, nodes.get(row["attempt"], ()))
             if one is not None and self.endpoint.wants(one):
+                self.health.waits_since = one.at
                 if not self.may_act():
                     return EVERY
                 if (seconds := await self._deliver(one)) is not None:
@@ -118,7 +122,10 @@ class Sender:
             self._cursor = row["id"]
         if self._cursor != self._kept:
             await self._keep()
-        return 0.0 if len(rows) == PAGE else EVERY
+        if len(rows) == PAGE:
+            return 0.0
+        self.health.waits_since = None
+        return EVERY
 
     async def _begin(self) -> int:
         """Where the cursor stands; a new endpoint is told nothing of what was before it."""
@@ -169,6 +176,7 @@ class Sender:
         self._tries = 0
         self._cursor = one.number
         await self._keep()
+        self.health.tries[Outcome.DELIVERED] += 1
         log.info("webhook_delivered", endpoint=self.endpoint.name, occasion=one.occasion.value)
         return None
 
@@ -199,11 +207,13 @@ class Sender:
         over = age > self.endpoint.give_up_after or error.status in _NEVER
         if not (over and self._tries >= LEAST_TRIES):
             seconds = pause(self._tries, self.luck(), error.pause)
+            self.health.failed(error)
             log.warning("webhook_failed", endpoint=self.endpoint.name, why=str(error))
             return seconds
         self._tries = 0
         self._cursor = one.number
         lost = f"webhook {self.endpoint.name} was not told of {one.occasion}, id {one.id}: {error}"
         await self._keep(lost)
+        self.health.tries[Outcome.GIVEN_UP] += 1
         log.error("webhook_dead", endpoint=self.endpoint.name, why=str(error))
         return None

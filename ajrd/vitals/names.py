@@ -1,8 +1,8 @@
 """Every metric of ajrd, with its type, its help and its labels: the one place that names them.
 
-Labels hold values of closed sets alone (states, kinds, verbs, configured tenants), never a job, a
-user or a path. Durations are seconds. What only the leader knows (jobs, recoveries, holds, logs,
-Loki) is told by the leader alone.
+Labels hold values of closed sets alone (states, kinds, verbs, configured tenants and webhooks),
+never a job, a user or a path. Durations are seconds. What only the leader knows (jobs, recoveries,
+holds, logs, Loki, hand-off and webhooks) is told by the leader alone.
 """
 
 from __future__ import annotations
@@ -217,6 +217,40 @@ LOKI_UNSPLIT = _counter(
 LOKI_ERRORS = _counter(
     "ajrd_loki_errors_total", "Questions that Loki did not answer, by why.", "tenant", "error"
 )
+
+# what leaves ajrd
+
+WEBHOOKS = _counter(
+    "ajrd_webhook_deliveries_total",
+    "Tries to deliver an event to a webhook, by what came of each; given_up was the last of one.",
+    "endpoint", "outcome",
+)  # fmt: skip
+WEBHOOK_LAG = _gauge(
+    "ajrd_webhook_lag_seconds",
+    "Age of the oldest event that a webhook has yet to take; 0 without any.", "endpoint",
+)  # fmt: skip
+HARDWARE = _counter(
+    "ajrd_hardware_requests_total", "Requests to the hardware service, by what came of each.",
+    "kind", "outcome",
+)  # fmt: skip
+HARDWARE_OPEN = _gauge(
+    "ajrd_hardware_reports_open",
+    "Suspicions that the hardware service has yet to be told of, or to judge; at most 200.",
+)
+HARDWARE_FAILING = _gauge(
+    "ajrd_hardware_failing_seconds",
+    "For how long open reports have met a hardware service that does not answer well; else 0.",
+)
+DRAINS = _counter(
+    "ajrd_drains_total",
+    "Suspicions that are done with for draining: drained; failed, refused by Slurm; unclear; late,"
+    " not allowed in time; left, not to be drained.",
+    "outcome",
+)
+DRAINED = _gauge(
+    "ajrd_nodes_drained", "Nodes that are drained by ajrd, as last seen; looked at every minute."
+)
+DRAIN_BUDGET = _gauge("ajrd_drain_budget_nodes", "Nodes that may be: hardware.drain.max_nodes.")
 
 #: All of them, in the order in which they stand here.
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

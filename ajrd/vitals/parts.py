@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from ajrd.config import Config
+from ajrd.hardware.health import HandoffHealth
 from ajrd.journal import Recent
 from ajrd.judgement import Judgement
 from ajrd.logs.health import FilesHealth
 from ajrd.loki.health import Health
+from ajrd.notify.health import EndpointHealth
 from ajrd.recovery.leadership import Leadership
 from ajrd.recovery.loop import Recovery
 from ajrd.store.store import Store
@@ -43,14 +45,18 @@ class Leading:
     recovery: Recovery
     files: FilesPart | None
     loki: LokiPart | None
+    handoff: HandoffHealth | None
+    endpoints: tuple[EndpointHealth, ...]
 
     @classmethod
-    def of(cls, recovery: Recovery, sources: Iterable[object]) -> Leading:
-        """The recovery loop with whichever sources of logs it has."""
-        found = list(sources)
+    def of(cls, recovery: Recovery, beside: Iterable[object]) -> Leading:
+        """The recovery loop with whichever sources of logs, and ways out, it has."""
+        found = list(beside)
         files = next((one for one in found if isinstance(one, FilesPart)), None)
         loki = next((one for one in found if isinstance(one, LokiPart)), None)
-        return cls(recovery, files, loki)
+        handoff = next((one for one in found if isinstance(one, HandoffHealth)), None)
+        endpoints = tuple(one for one in found if isinstance(one, EndpointHealth))
+        return cls(recovery, files, loki, handoff, endpoints)
 
 
 @dataclass(slots=True)

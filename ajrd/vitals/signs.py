@@ -16,9 +16,11 @@ from prometheus_client.registry import Collector
 
 from ajrd import __version__
 from ajrd.errors import LokiDenied, LokiRefused, LokiTooMuch, LokiUnavailable
+from ajrd.hardware.health import Drained, HandoffHealth, Question, Reply
 from ajrd.journal import GRAVE
 from ajrd.loki.health import Health, State
 from ajrd.model import JobState
+from ajrd.notify.health import EndpointHealth, Outcome
 from ajrd.recovery.leadership import Leadership
 from ajrd.recovery.watched import Watched
 from ajrd.slurm.holds import own_hold
@@ -117,6 +119,10 @@ def _leading(leading: Leading, now: datetime) -> Iterator[Family]:
         yield from _files(leading)
     if leading.loki is not None:
         yield from _loki(leading.loki.health)
+    if leading.endpoints:
+        yield from _webhooks(leading.endpoints, now)
+    if leading.handoff is not None:
+        yield from _handoff(leading.handoff, now)
 
 
 def _jobs(watched: Collection[Watched]) -> Family:
@@ -178,3 +184,27 @@ def _loki(tenants: Sequence[Health]) -> Iterator[Family]:
             for error in sorted({*_LOKI_ERRORS, *one.errors})
         ),
     )
+
+
+def _webhooks(endpoints: Sequence[EndpointHealth], now: datetime) -> Iterator[Family]:
+    yield family(
+        names.WEBHOOKS,
+        *(
+            ((one.endpoint, outcome.value), one.tries[outcome])
+            for one in endpoints
+            for outcome in Outcome
+        ),
+    )
+    yield family(names.WEBHOOK_LAG, *(((one.endpoint,), one.lag(now)) for one in endpoints))
+
+
+def _handoff(health: HandoffHealth, now: datetime) -> Iterator[Family]:
+    if health.reports:
+        asked = ((question, reply) for question in Question for reply in Reply)
+        yield family(names.HARDWARE, *((each, health.requests[each]) for each in asked))
+        yield number(names.HARDWARE_OPEN, health.open)
+        yield number(names.HARDWARE_FAILING, health.failing(now))
+    if health.budget is not None:
+        yield family(names.DRAINS, *(((how.value,), health.drains[how]) for how in Drained))
+        yield number(names.DRAINED, health.drained)
+        yield number(names.DRAIN_BUDGET, health.budget)

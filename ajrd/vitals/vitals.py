@@ -59,9 +59,9 @@ class Vitals:
         parts.store, parts.slurm, parts.judgement = store, metered, judgement
         return metered
 
-    def leads(self, recovery: Recovery, sources: Iterable[object]) -> None:
-        """This process acts from now on."""
-        self.parts.leading = Leading.of(recovery, sources)
+    def leads(self, recovery: Recovery, beside: Iterable[object]) -> None:
+        """This process acts from now on; ``beside`` as of :class:`~ajrd.vitals.parts.Leading`."""
+        self.parts.leading = Leading.of(recovery, beside)
 
     def stands_by(self) -> None:
         """It acts no more."""

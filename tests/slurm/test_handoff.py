@@ -16,6 +16,8 @@ from tests.database.server import Schema
 from tests.outward.receiver import Receiver, Sent, receiving, said
 from tests.service import Service, until
 from tests.slurm.jobs import CRASHING, REQUEUE
+from tests.web.recovered import numbers
+from tests.web.test_metrics_of_service import get
 
 Make = Callable[..., Service]
 
@@ -25,6 +27,17 @@ BAD_GPU = """#!/bin/bash
     echo "Jan  1 12:00:00 $SLURMD_NODENAME kernel: NVRM: Xid (PCI:0000:61:00): 79, pid=1, lost"
 sleep 300
 """
+#: What is counted of it.
+ONE_NODE = {
+    'ajrd_webhook_deliveries_total{endpoint="ops",outcome="delivered"}': 2,
+    'ajrd_webhook_lag_seconds{endpoint="ops"}': 0,
+    'ajrd_hardware_requests_total{kind="report",outcome="answered"}': 1,
+    "ajrd_hardware_reports_open": 0,
+    "ajrd_hardware_failing_seconds": 0,
+    'ajrd_drains_total{outcome="drained"}': 1,
+    "ajrd_nodes_drained": 1,
+    "ajrd_drain_budget_nodes": 2,
+}
 
 
 @pytest.fixture
@@ -72,10 +85,16 @@ def hooks(receiver: Receiver) -> list[tuple[str, str]]:
     return [(sent.json["event"], sent.json["id"]) for sent in told(receiver, "/hook")]
 
 
+def counted(socket: Path) -> dict[str, float]:
+    """What metrics say of one node and its two webhooks, as far as they say so already."""
+    seen = numbers(get(socket, "/metrics")[1])
+    return {name: seen[name] for name in ONE_NODE}
+
+
 def test_a_bad_node_is_drained_reported_and_avoided_until_people_resume_it(
-    make: Make, receiver: Receiver
+    make: Make, receiver: Receiver, tmp_path: Path
 ) -> None:
-    service = make()
+    service = make(web={"socket": str(tmp_path / "socket")})
     service.start()
     job_id = service.submit(BAD_GPU, REQUEUE)
     service.await_state(job_id, "RUNNING|None|1|")
@@ -88,6 +107,7 @@ def test_a_bad_node_is_drained_reported_and_avoided_until_people_resume_it(
     until("two webhooks", lambda: len(hooks(receiver)) == 2)
     assert [event for event, _ in hooks(receiver)] == ["node.suspected", "job.recovered"]
     until("the verdict", lambda: service.said("node_verdict", node=node))
+    until("all to be counted", lambda: counted(tmp_path / "socket") == ONE_NODE)
     other = service.submit(CRASHING, REQUEUE)
     service.await_state(other, "RUNNING|None|1|")
     assert service.slurm("squeue", "-h", "-j", other, "-o", "%x") == node

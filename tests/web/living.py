@@ -12,9 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from ajrd.config import Config, EfficiencySection, WebSection
+from ajrd.hardware.health import HandoffHealth
 from ajrd.judgement import Judgement
 from ajrd.logs.health import FilesHealth
 from ajrd.loki.health import Health, State
+from ajrd.notify.health import EndpointHealth
 from ajrd.policy.eligibility import Site as Allowed
 from ajrd.recovery.leadership import Alone, Leadership
 from ajrd.recovery.loop import Recovery
@@ -73,7 +75,8 @@ class Living(World):
         settings = Settings(site=Allowed(act=True), **QUICK)  # type: ignore[arg-type]
         self.loop = Recovery(metered, store, NoLogs(), JUDGEMENT, settings, now, Alone())
         self.files, self.loki = Files(), Tenants()
-        self.vitals.leads(self.loop, [self.files, self.loki])
+        self.handoff, self.endpoint = HandoffHealth(reports=True, budget=2), EndpointHealth("ops")
+        self.vitals.leads(self.loop, [self.files, self.loki, self.handoff, self.endpoint])
         self.view = View(self.vitals.parts)
         self.leadership = Leadership(store, "test", "host", 20.0, 5.0)
         self.vitals.parts.leadership = self.leadership

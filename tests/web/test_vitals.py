@@ -18,7 +18,8 @@ from prometheus_client import generate_latest
 
 from ajrd import journal
 from ajrd.config import Config, LoggingSection
-from ajrd.errors import SlurmRejected, SlurmUnavailable, StoreUnavailable
+from ajrd.errors import RemoteUnavailable, SlurmRejected, SlurmUnavailable, StoreUnavailable
+from ajrd.hardware.health import HandoffHealth, Question
 from ajrd.logs.health import FilesHealth
 from ajrd.logwatch import LogWatch
 from ajrd.loki.watch import LokiWatch
@@ -278,6 +279,27 @@ async def test_loki_is_told_for_each_tenant(service: Living) -> None:
     assert service.value("ajrd_loki_errors_total", tenant="a", error="LokiTooMuch") == 0
     service.loki.health[0].errors["LokiTooMuch"] += 1
     assert service.value("ajrd_loki_errors_total", tenant="a", error="LokiTooMuch") == 1
+
+
+async def test_hand_off_and_webhooks_are_told_from_zero_on(service: Living) -> None:
+    value, handoff = service.value, service.handoff
+    names = {"kind": "verdict", "outcome": "refused"}
+    assert value("ajrd_hardware_requests_total", **names) == 0
+    handoff.failed(Question.VERDICT, RemoteUnavailable("no", status=500), now())
+    assert value("ajrd_hardware_requests_total", **names) == 1
+    handoff.failing_since = now() - timedelta(seconds=60)
+    assert 60 <= (value("ajrd_hardware_failing_seconds") or 0) < 90
+    assert value("ajrd_drains_total", outcome="failed") == 0
+    assert (value("ajrd_nodes_drained"), value("ajrd_drain_budget_nodes")) == (0, 2)
+    assert value("ajrd_webhook_deliveries_total", endpoint="ops", outcome="given_up") == 0
+    service.endpoint.waits_since = now() - timedelta(seconds=60)
+    assert 60 <= (value("ajrd_webhook_lag_seconds", endpoint="ops") or 0) < 90
+
+
+async def test_what_is_not_configured_is_not_told(service: Living) -> None:
+    service.vitals.leads(service.loop, [HandoffHealth(reports=False, budget=None)])
+    for name in ("ajrd_webhook_lag_seconds", "ajrd_hardware_reports_open", "ajrd_nodes_drained"):
+        assert service.value(name) is None
 
 
 async def test_the_facts_name_every_source_and_what_is_wrong_with_it(service: Living) -> None:
