@@ -55,8 +55,7 @@ class Terminal:
         first = f"  {word:<5} " if word else " " * inset
         for part in _broken(printable(line.strip(" ")), self._columns - len(first)):
             click.echo(self._painted(first, part, word, colour))
-            first = " " * len(first) + ("" if word else "  ")
-            word = ""
+            first, word = " " * len(first), ""
 
     def _painted(self, first: str, part: str, word: str, colour: str) -> str:
         if not (self._colours and colour):

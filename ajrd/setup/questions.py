@@ -72,7 +72,7 @@ class Question:
     """``key`` is that of :class:`~ajrd.setup.answers.Answers`, whose description is the help.
 
     ``empty`` is the word for no value; ``when`` says whether it is asked at all; ``better`` gives
-    a default that fits better than the value so far, or None. ``into`` is the field of
+    a default that fits better than the value so far, or None; ``more`` is added to the help. ``into`` is the field of
     :class:`~ajrd.setup.job.Secrets` that a typed secret goes to.
     """
 
@@ -85,15 +85,16 @@ class Question:
     when: Callable[[Job], bool] = _always
     better: Callable[[Job], object] = _as_it_is
     rare: Callable[[Job], bool] = _never
+    more: str = ""
     into: str = ""
 
     @property
     def help(self) -> str:
-        """The description of its field, as a sentence."""
+        """The description of its field, as a sentence, and what more there is to say."""
         section, name = self.key.split(".")
         model = type(getattr(Answers(), section))
         said = model.model_fields[name].description or ""
-        return f"{said[:1].upper()}{said[1:]}."
+        return f"{said[:1].upper()}{said[1:]}. {self.more}".strip()
 
 
 def _mysql(job: Job) -> bool:
@@ -135,12 +136,18 @@ _G = Group
 QUESTIONS: tuple[Question, ...] = (
     Question(_G.SLURM, "slurm.conf", "Path of slurm.conf", empty="Slurm's own", rare=_always),
     Question(_G.SLURM, "slurm.bin_dir", "Folder of Slurm's commands", empty="PATH", rare=_always),
-    Question(_G.RECOVERY, "recovery.mode", "Mode", Form.CHOICE, choices=("observe", "act")),
     Question(
-        _G.RECOVERY, "slurm.rights", "By which right may it act on jobs of others", Form.CHOICE,
+        _G.RECOVERY, "recovery.mode", "Mode", Form.CHOICE, choices=("observe", "act"),
+        more="To observe is to write down what would be done, and to touch no job; begin so. It can"
+        " be changed at any time (docs/rollout.md).",
+    ),
+    Question(
+        _G.RECOVERY, "slurm.rights", "Right to act on jobs of others", Form.CHOICE,
         choices=("accounting", "slurm-user", "given", "none"), better=_rights,
         when=lambda job: job.answers.recovery.mode is Mode.ACT
         or job.answers.slurm.rights is not Rights.NONE,
+        more="accounting: the user ajrd becomes an Administrator in Slurm's accounting; slurm-user:"
+        " the service runs as SlurmUser; given: the site sees to it; none: it may only observe.",
     ),
     Question(
         _G.RECOVERY, "recovery.partitions", "Partitions in which it may act", Form.LIST, "all"

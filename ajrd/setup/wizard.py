@@ -21,9 +21,10 @@ from ajrd.setup.trying import tried
 #: What is asked after Slurm was found, in this order.
 GROUPS = tuple(group for group in Group if group is not Group.SLURM)
 _TONES = {Level.WARN: Tone.DOUBT, Level.FAIL: Tone.FAULT}
-_WELCOME = """\
-An empty answer takes what stands in brackets, "none" takes nothing, ? explains the
-question, Ctrl-C ends it all. Nothing is changed before you are asked at the end."""
+_WELCOME = (
+    'An empty answer takes what stands in brackets, "none" takes nothing, ? explains the question,'
+    " Ctrl-C ends it all. Nothing is changed before you are asked at the end."
+)
 
 
 def interview(console: Console, host: Host, program: str, saved: Answers | None) -> Job:
@@ -38,7 +39,7 @@ def interview(console: Console, host: Host, program: str, saved: Answers | None)
     if saved is None:
         job = replace(job, answers=questions.suggested(job.facts))
     for group in GROUPS:
-        job = _group(console, group, job)
+        job = ask_group(console, group, job)
     return job
 
 
@@ -85,7 +86,7 @@ def confirmed(console: Console, words: str) -> bool:
         console.tell("y or n", Tone.FAULT)
 
 
-def _group(console: Console, group: Group, job: Job) -> Job:
+def ask_group(console: Console, group: Group, job: Job) -> Job:
     """Asks a group until its trial succeeds."""
     console.tell("")
     console.tell(group.value, Tone.HEADING)
