@@ -72,8 +72,9 @@ class Question:
     """``key`` is that of :class:`~ajrd.setup.answers.Answers`, whose description is the help.
 
     ``empty`` is the word for no value; ``when`` says whether it is asked at all; ``better`` gives
-    a default that fits better than the value so far, or None; ``more`` is added to the help. ``into`` is the field of
-    :class:`~ajrd.setup.job.Secrets` that a typed secret goes to.
+    a default that fits better than the value so far, or None; ``rare`` is explained above.
+    ``more`` is added to the help; ``into`` is the field of :class:`~ajrd.setup.job.Secrets` that
+    a typed secret goes to.
     """
 
     group: Group
@@ -142,7 +143,7 @@ QUESTIONS: tuple[Question, ...] = (
         " be changed at any time (docs/rollout.md).",
     ),
     Question(
-        _G.RECOVERY, "slurm.rights", "Right to act on jobs of others", Form.CHOICE,
+        _G.RECOVERY, "slurm.rights", "Right to act", Form.CHOICE,
         choices=("accounting", "slurm-user", "given", "none"), better=_rights,
         when=lambda job: job.answers.recovery.mode is Mode.ACT
         or job.answers.slurm.rights is not Rights.NONE,
@@ -317,7 +318,8 @@ def answered(question: Question, job: Job, text: str) -> Job:
 
 
 def _with_secret(question: Question, job: Job, text: str) -> Job:
-    secrets: Secrets = replace(job.secrets, **{question.into: text})
+    typed = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    secrets: Secrets = replace(job.secrets, **{question.into: typed})
     return replace(job, secrets=secrets, answers=put(job.answers, question.key, None))
 
 

@@ -58,7 +58,7 @@ def with_secrets(group: Group, job: Job) -> Job:
     for field, keys in _FILES.get(group, {}).items():
         for key in keys:
             if file := value(job.answers, key):
-                secret = _secret(key, str(job.host.path(file)))
+                secret = _secret(key, file)
                 job = replace(job, secrets=replace(job.secrets, **{field: secret}))
     return job
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from pathlib import Path
 from urllib.parse import quote
 
 from ajrd.errors import ConfigError, StoreUnavailable
@@ -80,7 +81,7 @@ async def _server(job: Job) -> Tried:
     found = await asyncio.to_thread(_examined, address, job, refused)
     _judge(found, job, refused)
     tables = "is there" if found.exists else "will be made"
-    return Tried((f"{found.version} at {_where(address)}; database {database.name} {tables}",))
+    return Tried((f"{_version(found)} at {_where(address)}; database {database.name} {tables}",))
 
 
 def address_of(database: DatabaseAnswers) -> Address:
@@ -94,6 +95,12 @@ def address_of(database: DatabaseAnswers) -> Address:
         return Address(url, None, section.files(), REQUEST)
     except ConfigError as error:
         raise Wrong("database.host", f"the address {error}") from None
+
+
+def _version(found: Examined) -> str:
+    """MariaDB says its name in its version, MySQL does not."""
+    name = "MariaDB" if "mariadb" in found.version.lower() else "MySQL"
+    return f"{name} {found.version.partition('-')[0]}"
 
 
 def _where(address: Address) -> str:
@@ -134,7 +141,7 @@ def _examined(address: Address, job: Job, refused: str) -> Examined:
     database = job.answers.database
     options = database.admin_defaults_file
     admin = Admin(
-        defaults_file=job.host.path(options) if options else None,
+        defaults_file=Path(options) if options else None,
         user=database.admin_user,
         password=job.secrets.admin,
     )

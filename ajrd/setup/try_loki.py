@@ -57,6 +57,8 @@ async def _tenant(section: LokiSection, tenant: str) -> Tried:
 def _loki_key(section: LokiSection, error: LokiUnavailable) -> str:
     """Which answer is wrong."""
     if isinstance(error, LokiDenied):
+        if not section.tenants and "org id" in str(error):
+            return "loki.tenants"
         if section.auth.user:
             return "loki.password_file"
         return "loki.token_file" if section.auth.token_file else "loki.user"
