@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ajrd.config import Config, HardwareSection, Mode, Webhook
+from ajrd.config import Config, HardwareApiSection, HardwareSection, Mode, Webhook
 from ajrd.hardware.api import HardwareApi, Terms
 from ajrd.hardware.drain import Limits
 from ajrd.hardware.handoff import Handoff, MayAct, Plan
@@ -78,13 +78,17 @@ def _api(hardware: HardwareSection) -> HardwareApi | None:
         idempotency_header=api.idempotency_header,
         token_file=api.token_file,
     )
-    place = Place(
+    return HardwareApi(terms, hardware_place(api))
+
+
+def hardware_place(api: HardwareApiSection) -> Place:
+    """How the hardware service is reached."""
+    return Place(
         what="the hardware service",
         section="hardware.api",
         tls=api.tls.files(),
         timeout=api.timeout,
     )
-    return HardwareApi(terms, place)
 
 
 def senders(
@@ -96,13 +100,18 @@ def senders(
 ) -> Iterator[Sender]:
     """One for each endpoint."""
     for webhook in config.notify.webhooks:
-        place = Place(
-            what=f"webhook {webhook.name}",
-            section="notify.webhooks",
-            tls=webhook.tls.files(),
-            timeout=webhook.timeout,
-        )
-        yield Sender(endpoint_of(webhook), place, store, leads.may_act, clock, checkpoint)
+        endpoint, place = endpoint_of(webhook), webhook_place(webhook)
+        yield Sender(endpoint, place, store, leads.may_act, clock, checkpoint)
+
+
+def webhook_place(webhook: Webhook) -> Place:
+    """How an endpoint is reached."""
+    return Place(
+        what=f"webhook {webhook.name}",
+        section="notify.webhooks",
+        tls=webhook.tls.files(),
+        timeout=webhook.timeout,
+    )
 
 
 def endpoint_of(webhook: Webhook) -> Endpoint:

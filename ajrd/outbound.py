@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -53,6 +53,21 @@ class Outbound:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> str:
         """The text of a good answer; raises RemoteUnavailable for anything else."""
+        async with self._answer(method, url, headers, body) as answer:
+            text = (await _bounded(answer)).decode("utf-8", "replace")
+            if not 200 <= answer.status < 300:
+                raise _failure(self._place, answer.status, text, answer.headers)
+            return text
+
+    async def status(self, url: str, headers: Mapping[str, str]) -> int:
+        """What HTTP says to GET, whatever it is; the rest of the answer is left unread."""
+        async with self._answer("GET", url, headers) as answer:
+            return answer.status
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         place = self._place
         with _understood(place):
             async with (
@@ -66,10 +81,7 @@ class Outbound:
                     allow_redirects=False,
                 ) as answer,
             ):
-                text = (await _bounded(answer)).decode("utf-8", "replace")
-                if not 200 <= answer.status < 300:
-                    raise _failure(place, answer.status, text, answer.headers)
-                return text
+                yield answer
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -121,5 +133,13 @@ def _understood(place: Place) -> Iterator[None]:
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         said = f"{what}: TLS: {error}: see {place.section}.tls"
         raise RemoteUnavailable(said) from None
+    except aiohttp.ServerDisconnectedError:
+        said = f"{what} closed the connection without an answer"
+        if place.tls.ca:
+            said += f": it may want another certificate of ours, see {place.section}.tls"
+        raise RemoteUnavailable(said) from None
+    except aiohttp.ClientResponseError as error:
+        said = printable(" ".join(str(error.message).split()))[:300]
+        raise RemoteUnavailable(f"{what}: what answers does not speak HTTP: {said}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise RemoteUnavailable(f"{what}: {error or type(error).__name__}") from None

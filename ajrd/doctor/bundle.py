@@ -22,15 +22,17 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ajrd import __version__
-from ajrd.config import LOKI_PASSWORD, LOKI_TOKEN
+from ajrd.asides import endpoint_of
+from ajrd.config import HARDWARE_TOKEN, LOKI_PASSWORD, LOKI_TOKEN, Config
 from ajrd.doctor.check import QUESTION, Look, NotAsked, Verdict, unattended
 from ajrd.doctor.files import secret_files
-from ajrd.doctor.redact import Redactor, guessed
+from ajrd.doctor.redact import SECRET, Redactor, guessed
 from ajrd.doctor.report import as_document
 from ajrd.doctor.service import Books, books, document, own_log
-from ajrd.doctor.tools import Account, address_of, in_thread, service_account
+from ajrd.doctor.tools import Account, address_of, given, in_thread, service_account
 from ajrd.doctor.web import over_socket
 from ajrd.errors import AjrdError, ConfigError
 from ajrd.secret import read_secret
@@ -46,6 +48,8 @@ _OWN_WORDS = frozenset(
      "cause", "kind", "state", "code", "backend", "job"}
 )  # fmt: skip
 _WORD = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
+#: A part of a URL that may be a key: to many services whoever knows the URL of a webhook may post.
+_KEY = re.compile(r"(?<=[/?&=])[^/?&=]{16,}")
 _FRAME = re.compile(r'File "[^"]*?([^"/]+/[^"/]+\.py)", line (\d+), in (\w+)')
 _TABLES = ("jobs", "attempts", "anomalies", "decisions", "actions", "events", "log_positions",
            "requests", "node_suspicions", "job_efficiency_records")  # fmt: skip
@@ -59,7 +63,7 @@ counts.json    rows of each table, decisions by state
 metrics.txt    what /metrics says
 service.log    the last lines of the service's own log
 
-Passwords, tokens and users in URLs were replaced by [secret]. {names}
+Passwords, tokens, users in URLs and the URLs of webhooks were replaced by [secret]. {names}
 A file holds a sentence instead of its content if that was not to be had.
 """
 _WITHOUT = "Names of users were replaced by [user], texts of the log left out (--with-names)."
@@ -235,6 +239,10 @@ def settings(look: Look) -> dict[str, Any]:
     values = look.config.model_dump(mode="json")
     for name in ("operators", "operator_groups"):
         values["web"][name] = f"{len(values['web'][name])} names"
+    for webhook in values["notify"]["webhooks"]:
+        parts = urlsplit(webhook["url"])
+        webhook["url"] = f"{parts.scheme}://{parts.netloc}/{SECRET}"
+        webhook["users"] = f"{len(webhook['users'])} names"
     return values
 
 
@@ -250,9 +258,19 @@ def _secrets(look: Look) -> Iterator[str]:
     for name in secret_files(look.config):
         with suppress(OSError):
             yield from _words(Path(name).read_bytes())
-    for credential in (CREDENTIAL, LOKI_PASSWORD, LOKI_TOKEN):
-        with suppress(ConfigError):
-            yield from _words(read_secret(None, credential, "the service"))
+    for credential in _credentials(look.config):
+        for file in (None, given(credential)):
+            with suppress(ConfigError):
+                yield from _words(read_secret(file, credential, "the service"))
+    for webhook in look.config.notify.webhooks:
+        parts = urlsplit(webhook.url)
+        yield webhook.url if parts.path.strip("/") or parts.query else ""
+        yield from _KEY.findall(webhook.url)
+
+
+def _credentials(config: Config) -> Iterator[str]:
+    yield from (CREDENTIAL, LOKI_PASSWORD, LOKI_TOKEN, HARDWARE_TOKEN)
+    yield from (endpoint_of(webhook).credential for webhook in config.notify.webhooks)
 
 
 def _words(secret: bytes) -> Iterator[str]:
@@ -267,6 +285,7 @@ def _named(look: Look) -> Iterator[str]:
     place = config.database.address().place
     yield from config.web.operators
     yield from config.web.operator_groups
+    yield from (user for webhook in config.notify.webhooks for user in webhook.users)
     yield from (config.loki.auth.user or "", place.user if isinstance(place, Server) else "")
     yield os.environ.get("SUDO_USER", "")
     with suppress(KeyError):

@@ -48,6 +48,7 @@ class Group(StrEnum):
     DATABASE = "database"
     LOGS = "logs"
     LOKI = "Loki"
+    OUTWARD = "hand-off and webhooks"
     WEB = "web"
     SERVICE = "service"
     HOST = "host"

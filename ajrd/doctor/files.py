@@ -115,13 +115,17 @@ def _way(name: str) -> tuple[Node, ...]:
 
 
 def secret_files(config: Config) -> Iterator[str]:
-    """Those of the database, of Loki, and keys of client certificates."""
+    """Those of the database, Loki, hardware service, webhooks; keys of client certificates."""
+    api, webhooks = config.hardware.api, config.notify.webhooks
     named = (
         config.database.password_file,
         config.database.tls.key,
         config.loki.auth.password_file,
         config.loki.auth.token_file,
         config.loki.tls.key,
+        api.token_file,
+        api.tls.key,
+        *(file for webhook in webhooks for file in (webhook.secret_file, webhook.tls.key)),
     )
     yield from (name for name in named if name)
 

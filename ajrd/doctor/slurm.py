@@ -8,11 +8,23 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ajrd.config import Backend, Config, Mode
-from ajrd.doctor.check import QUESTION, Check, Finding, Group, Look, NotAsked, fail, ok, skip, warn
+from ajrd.doctor.check import (
+    QUESTION,
+    Check,
+    Finding,
+    Group,
+    Level,
+    Look,
+    NotAsked,
+    fail,
+    ok,
+    skip,
+    warn,
+)
 from ajrd.doctor.tools import Account, in_thread, service_account
 from ajrd.errors import SlurmUnavailable
 from ajrd.slurm.native import native_available
@@ -227,18 +239,25 @@ async def rights(look: Look) -> Rights:
 
 def judge_rights(found: Rights, config: Config) -> Finding:
     """root, SlurmUser and operators may requeue, update and release jobs of others."""
+    finding = entitled(found, "act on jobs of others", "Operator", "Administrator")
+    act = config.recovery.mode is Mode.ACT
+    return finding if act or finding.level is Level.OK else replace(finding, level=Level.WARN)
+
+
+def entitled(found: Rights, what: str, *levels: str) -> Finding:
+    """May the service do ``what``, for which one of these levels is needed, the least first?"""
     who = f"{found.who.name} ({found.who.why})"
     if found.who.uid == 0 or found.who.uid == found.slurm_user:
         return ok(f"{who} is {'root' if found.who.uid == 0 else 'SlurmUser'}")
-    if found.level in ("Operator", "Administrator"):
+    if found.level in levels:
         return ok(f"{who} is {found.level} in accounting")
-    said, name = f"{who} may not act on jobs of others", shlex.quote(found.who.name)
-    mend = f"sacctmgr -i add user {name} account=root adminlevel=Operator"
+    name, least = shlex.quote(found.who.name), levels[0]
+    mend = f"sacctmgr -i add user {name} account=root adminlevel={least}"
     if found.level:
-        mend = f"sacctmgr -i modify user {name} set adminlevel=Operator"
+        mend = f"sacctmgr -i modify user {name} set adminlevel={least}"
     if not found.accounts:
         mend = "systemctl edit ajrd  # [Service] User=root, or that of SlurmUser"
-    return fail(said, mend) if config.recovery.mode is Mode.ACT else warn(said, mend)
+    return fail(f"{who} may not {what}", mend)
 
 
 async def partitions(look: Look) -> frozenset[str]:

@@ -10,7 +10,18 @@ from typing import Any
 
 import click
 
-from ajrd.doctor import database, files, host, logs, loki, service, slurm, web
+from ajrd.doctor import (
+    database,
+    files,
+    handoff,
+    host,
+    logs,
+    loki,
+    service,
+    slurm,
+    web,
+    webhooks,
+)
 from ajrd.doctor.check import Check, Group
 
 CHECKS: tuple[Check[Any], ...] = (
@@ -19,6 +30,8 @@ CHECKS: tuple[Check[Any], ...] = (
     *database.CHECKS,
     *logs.CHECKS,
     *loki.CHECKS,
+    *webhooks.CHECKS,
+    *handoff.CHECKS,
     *web.CHECKS,
     *service.CHECKS,
     *host.CHECKS,

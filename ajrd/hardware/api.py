@@ -59,6 +59,11 @@ class HardwareApi:
         self._outbound = Outbound(place)
         self._what = place.what
 
+    @property
+    def judges(self) -> bool:
+        """Can it be asked for a verdict, besides what it answers to a report?"""
+        return bool(self._terms.verdict_url)
+
     async def close(self) -> None:
         """Lets go of the connections."""
         await self._outbound.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -63,6 +63,14 @@ def judge(
     if last is not None and (now - last).total_seconds() < limits.cool_down:
         return Answer.LATER, "another node was drained a short time ago (hardware.drain.cool_down)"
     return Answer.NOW, ""
+
+
+def never(nodes: Sequence[NodeInfo], limits: Limits) -> dict[str, str]:
+    """The partitions of which no node could be drained even if all of them were well, and why."""
+    well = [replace(each, state=frozenset({"idle"}), reason="") for each in nodes]
+    partitions = sorted({partition for each in nodes for partition in each.partitions})
+    found = ((partition, _too_many(partition, well, limits)) for partition in partitions)
+    return {partition: why for partition, why in found if why}
 
 
 def _too_many(partition: str, nodes: Sequence[NodeInfo], limits: Limits) -> str:

@@ -184,6 +184,8 @@ class Handoff:
             return await self._keep(replace(one, report=ReportState.LEFT, report_note=note))
         if one.report not in _WAITING:
             return one
+        if one.report is ReportState.TOLD and not api.judges:
+            return await self._keep(replace(one, report=ReportState.ANSWERED, verdict=""))
         if self._older(one, self.plan.max_age):
             return await self._given_up(one, self._said.get(one.id, "no verdict has come"))
         if one.report is ReportState.TOLD and self.clock() < self._due.get(one.id, self.clock()):

@@ -61,6 +61,11 @@ class Endpoint:
         """The secret's name among the credentials that systemd hands to the service."""
         return f"ajrd-webhook-{self.name}"
 
+    @property
+    def cursor(self) -> str:
+        """The name under which the store keeps how far it has come."""
+        return f"webhook@{self.name}"
+
     def wants(self, one: Message) -> bool:
         """Is the endpoint to be told of it?"""
         return (
@@ -129,19 +134,15 @@ class Sender:
 
     async def _begin(self) -> int:
         """Where the cursor stands; a new endpoint is told nothing of what was before it."""
-        self._cursor = self._kept = await self.store.cursor(self._name)
+        self._cursor = self._kept = await self.store.cursor(self.endpoint.cursor)
         if self._cursor is None:
             self._cursor = int((await self.store.look_up(newest_event()))[0]["most"] or 0)
             await self._keep()
         return self._cursor
 
-    @property
-    def _name(self) -> str:
-        return f"webhook@{self.endpoint.name}"
-
     async def _keep(self, lost: str = "") -> None:
         assert self._cursor is not None
-        await self.store.move_cursor(self._name, self._cursor, self.clock(), lost)
+        await self.store.move_cursor(self.endpoint.cursor, self._cursor, self.clock(), lost)
         self._kept = self._cursor
 
     def _settled(self, cursor: int, rows: Sequence[Row]) -> Sequence[Row]:

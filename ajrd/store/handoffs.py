@@ -107,6 +107,16 @@ def unfinished(since: datetime, limit: int, *, drain: bool, report: bool) -> Que
     )
 
 
+def unreported(since: datetime, most: int) -> Query:
+    """Reports of suspicions since a moment that were given up, and why, the newest first."""
+    return Query(
+        "SELECT s.node AS node, h.report_note AS report_note FROM node_suspicions s"
+        " JOIN node_handoffs h ON h.suspicion = s.id"
+        " WHERE s.at >= :since AND h.report = 'failed' ORDER BY s.at DESC LIMIT :most",
+        {"since": _bound(since), "most": most},
+    )
+
+
 def verdicts(since: datetime) -> Query:
     """What the hardware service has said since a moment, oldest first."""
     return Query(

@@ -50,6 +50,16 @@ def suspicions_of(attempts: Iterable[int]) -> Query:
     )
 
 
+def given_up(since: datetime, most: int) -> Query:
+    """What webhooks were not told of since a moment, the newest first."""
+    return Query(
+        "SELECT events.message AS message FROM events"
+        " WHERE events.at >= :since AND events.event = 'webhook_dead'"
+        " ORDER BY events.at DESC LIMIT :most",
+        {"since": since.strftime("%Y-%m-%d %H:%M:%S.%f"), "most": most},
+    )
+
+
 async def move(db: AsyncConnection, name: str, number: int, now: datetime) -> None:
     """Puts a cursor where it is told."""
     values = {"number": number, "updated_at": now}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -47,9 +48,10 @@ class Reply:
 class Receiver:
     """``replies`` are used up one by one, after that ``usual`` is the answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_block(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self._tls = tls
         self.sent: list[Sent] = []
         self.replies: deque[Reply] = deque()
         self.usual = Reply()
@@ -77,7 +79,7 @@ class Receiver:
         application.router.add_route("*", r"/{path:(?:.|\n)*}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls).start()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -108,9 +110,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*replies: Reply) -> Iterator[Receiver]:
+def receiving(*replies: Reply, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver that gives these answers first."""
-    with Receiver() as receiver:
+    with Receiver(tls) as receiver:
         receiver.replies.extend(replies)
         yield receiver
 

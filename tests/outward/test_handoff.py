@@ -401,3 +401,18 @@ async def test_reports_go_out_while_slurm_is_away(scene: Scene, receiver: Receiv
     with pytest.raises(SlurmUnavailable):
         await scene.handoff().turn()
     assert len(receiver.sent) == 1
+
+
+async def test_a_service_without_verdicts_is_told_once_and_asked_nothing(
+    scene: Scene, receiver: Receiver
+) -> None:
+    """A question to nowhere would fail, and what fails keeps all other reports waiting."""
+    await scene.suspect("n1")
+    handoff = scene.handoff(REPORTS_ONLY, verdict_url="")
+    for _ in range(3):
+        await handoff.turn()
+        scene.clock.pass_by(61)
+    assert [sent.path for sent in receiver.sent] == ["/nodes/n1"]
+    assert handoff.patience.failures == 0
+    assert [(row["report"], row["verdict"]) for row in await scene.rows()] == [("answered", "")]
+    assert await scene.trail() == ["node_suspected", "node_reported"]
