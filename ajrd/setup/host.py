@@ -6,10 +6,14 @@ For tests, and nothing else, the root is another folder and programs are looked 
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +32,15 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """A user of the host."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """Where files lie and programs run."""
 
@@ -41,6 +54,58 @@ class Host:
     def has(self, program: str) -> bool:
         """Is there such a program?"""
         return shutil.which(program, path=self.environ.get("PATH")) is not None
+
+    def user(self, name: str) -> User | None:
+        """The user of that name."""
+        if self.root == Path("/"):
+            with suppress(KeyError):
+                found = pwd.getpwnam(name)
+                return User(name, found.pw_uid, found.pw_gid)
+            return None
+        for fields in self._lines("/etc/passwd"):
+            if fields[0] == name:
+                return User(name, int(fields[2]), int(fields[3]))
+        return None
+
+    def group(self, name: str) -> int | None:
+        """The number of a group."""
+        if self.root == Path("/"):
+            with suppress(KeyError):
+                return grp.getgrnam(name).gr_gid
+            return None
+        numbers = (int(f[2]) for f in self._lines("/etc/group") if f[0] == name)
+        return next(numbers, None)
+
+    def group_name(self, number: int) -> str:
+        """The name of a group, its number if it has none."""
+        if self.root == Path("/"):
+            with suppress(KeyError):
+                return grp.getgrgid(number).gr_name
+            return str(number)
+        names = (f[0] for f in self._lines("/etc/group") if f[2] == str(number))
+        return next(names, str(number))
+
+    def _lines(self, name: str) -> Iterator[list[str]]:
+        with suppress(FileNotFoundError):
+            for line in self.path(name).read_text(encoding="utf-8").splitlines():
+                yield line.split(":")
+
+    def write(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+        """A whole file that survives a crash, or none; raises OSError."""
+        path = self.path(name)
+        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                os.fchown(descriptor, uid, gid)
+                os.fchmod(descriptor, mode)
+                file.flush()
+                os.fsync(descriptor)
+            os.rename(new, path)
+        except BaseException:
+            os.unlink(new)
+            raise
+        sync(path.parent)
 
     @property
     def systemd(self) -> bool:
@@ -69,3 +134,12 @@ class Host:
         except subprocess.TimeoutExpired:
             raise SetupError(f"{' '.join(argv)} did not end within {limit:g} s") from None
         return Done(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def sync(folder: Path) -> None:
+    """Makes sure that a crash does not undo what has happened to the names in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -125,7 +125,7 @@ def _own_way(server: Server) -> _Way:
 
 def _way(server: Server, admin: Admin) -> _Way:
     said = _options(admin.defaults_file)
-    password = admin.password or said.get("password", "")
+    password = admin.password.encode().decode("latin-1") or said.get("password", "")
     if admin.password_file is not None:
         secret = read_secret(str(admin.password_file), "", "the administrator")
         password = secret.decode("latin-1")
@@ -163,7 +163,7 @@ def _connected(address: Address, way: _Way) -> pymysql.Connection[Any]:
             **options,
         )
     except pymysql.OperationalError as error:
-        kind = Refused if _code(error) in _NOT_IN else StoreUnavailable
+        kind = Refused if _code(error) in (*_NOT_IN, _NO_HOST) else StoreUnavailable
         raise kind(cause(error, way.where)) from None
     except _NONSENSE:
         raise StoreUnavailable(

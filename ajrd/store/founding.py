@@ -79,12 +79,13 @@ def examine(address: Address, admin: Admin) -> Examined:
             client=db.one("SELECT USER()").rpartition("@")[2] if db.same_way else "",
             exists=exists,
             tables=frozenset(row[0] for row in tables),
-            hosts=_hosts(db, server.user) if not missing else frozenset(),
+            hosts=hosts_of(db, server.user) if not missing else frozenset(),
             missing=missing,
         )
 
 
-def _hosts(db: Session, user: str) -> frozenset[str]:
+def hosts_of(db: Session, user: str) -> frozenset[str]:
+    """The hosts for which there is a user of that name."""
     return frozenset(row[0] for row in db.rows("SELECT Host FROM mysql.user WHERE User = %s", user))
 
 
@@ -153,7 +154,7 @@ def grant_service(db: Session, account: Account, database: str) -> None:
 
 def is_there(db: Session, account: Account) -> bool:
     """Is there such a user?"""
-    return account.host in _hosts(db, account.name)
+    return account.host in hosts_of(db, account.name)
 
 
 # Dropping
