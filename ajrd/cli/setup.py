@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -12,7 +14,7 @@ import click
 from ajrd.cli.main import UNREACHABLE
 from ajrd.cli.paint import coloured
 from ajrd.errors import ConfigError, SetupError
-from ajrd.setup import closing, wizard
+from ajrd.setup import closing, wanted, wizard
 from ajrd.setup.answers import Answers
 from ajrd.setup.console import Console, Terminal
 from ajrd.setup.facts import program
@@ -20,8 +22,6 @@ from ajrd.setup.host import Host
 from ajrd.setup.job import Job
 from ajrd.yamlmodel import validated
 
-#: The answers of an earlier run.
-_SAVED = "/etc/ajrd/setup-answers.yaml"
 #: Of whoever ends a program by Ctrl-C (128 and the number of SIGINT), or by the end of input.
 _GIVEN_UP = 130
 
@@ -31,7 +31,7 @@ _GIVEN_UP = 130
               help="Ask nothing: the answers are in this file.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
 @click.option("--replace-config", is_flag=True,
-              help="Replace a configuration that was not written by setup, and keep a copy.")  # fmt: skip
+              help="Overwrite a config.yaml that setup has not written; keep a copy.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask whether it is to be carried out.")
 def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> None:
     """Set up the service on this head node: files, database, rights, hooks, units.
@@ -41,25 +41,36 @@ def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> 
     /etc/ajrd/setup-answers.yaml, are the defaults.
 
     Exit status: 0 it is set up, 1 it is, and the doctor finds a failure, 2 the answers cannot be
-    used, 3 something does not work and nothing was changed, 130 given up.
+    used, 3 something does not work, 130 given up.
     """
-    _demand_root()
+    if os.geteuid() != 0:
+        raise SetupError("setup changes files of the system: run it as root (sudo ajrd setup)")
     host, console = Host(), Terminal(coloured())
-    job = _asked(console, host) if file is None else _given(console, host, file)
-    closing.tell_changes(console, job, replace_config)
+    if file is None:
+        with _giving_up(console):
+            replace_config = closing.settle_config(console, host, replace_config)
+            job = _asked(console, host)
+    else:
+        job = _given(console, host, file)
+    planned = closing.tell_changes(console, job, replace_config, whole=dry_run)
     if dry_run:
         console.tell("This was a dry run: nothing was changed.")
         return
-    if file is None and not yes and not _confirmed(console):
-        console.tell("Nothing was changed.")
-        return
-    closing.carry_out_all(console, job, replace_config)
-    sys.exit(asyncio.run(closing.doctor(console, job)))
+    with _giving_up(console):
+        if planned and not (file or yes or closing.confirmed(console, planned)):
+            raise click.Abort
+    closing.carry_out(console, job, replace_config)
+    sys.exit(asyncio.run(closing.examined(console, job)))
 
 
-def _demand_root() -> None:
-    if os.geteuid() != 0:
-        raise SetupError("setup changes files of the system: run it as root (sudo ajrd setup)")
+@contextmanager
+def _giving_up(console: Console) -> Iterator[None]:
+    """Ctrl-C, the end of the input and a no end it all."""
+    try:
+        yield
+    except click.Abort:
+        console.tell("\nNothing was changed.")
+        sys.exit(_GIVEN_UP)
 
 
 def _given(console: Console, host: Host, file: Path) -> Job:
@@ -74,23 +85,11 @@ def _given(console: Console, host: Host, file: Path) -> Job:
 def _asked(console: Console, host: Host) -> Job:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("there is no terminal to ask on: give the answers by --answers FILE")
-    saved = host.path(_SAVED)
-    try:
-        answers = _read(saved) if saved.exists() else None
-        job = wizard.interview(console, host, program(host, sys.argv), answers)
-    except click.Abort:
-        console.tell("\nNothing was changed.")
-        sys.exit(_GIVEN_UP)
+    saved = host.path(wanted.ANSWERS)
+    answers = _read(saved) if saved.exists() else None
+    job = wizard.interview(console, host, program(host, sys.argv), answers)
     closing.tell_answers(console, job)
     return job
-
-
-def _confirmed(console: Console) -> bool:
-    try:
-        return wizard.confirmed(console, "Carry this out")
-    except click.Abort:
-        console.tell("\nNothing was changed.")
-        sys.exit(_GIVEN_UP)
 
 
 def _read(file: Path) -> Answers:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import click
 
 from ajrd import share
 from ajrd.cli.paint import coloured
@@ -11,82 +13,130 @@ from ajrd.config import Mode
 from ajrd.doctor.check import begin, examine, exit_code
 from ajrd.doctor.report import as_lines
 from ajrd.doctor.table import CHECKS
-from ajrd.setup import questions, run
+from ajrd.setup import questions, run, wanted
 from ajrd.setup.console import Console, Tone
+from ajrd.setup.host import Host
 from ajrd.setup.job import Job
-from ajrd.setup.questions import Form, Question
+from ajrd.setup.questions import Form
+from ajrd.setup.run import Planned
+from ajrd.setup.steps.configuration import is_replaceable
+from ajrd.setup.trying import hooks_wanted
+from ajrd.setup.wizard import yes_or_no
 
-_CONFIG = "/etc/ajrd/config.yaml"
+
+def settle_config(console: Console, host: Host, replace_config: bool) -> bool:
+    """Is a configuration of somebody else to be replaced? Asked before everything else.
+
+    Raises click.Abort if it is not.
+    """
+    if replace_config or is_replaceable(host):
+        return replace_config
+    console.tell(f"{wanted.CONFIG} is not as setup has written it.", Tone.DOUBT)
+    if not yes_or_no(console, "Overwrite it at the end, keeping a copy", default=False):
+        raise click.Abort
+    return True
 
 
 def tell_answers(console: Console, job: Job) -> None:
-    """What was answered, as far as it is not what everybody has."""
+    """What was answered, without secrets."""
     console.tell("")
     console.tell("Wanted", Tone.HEADING)
-    for line in answers_of(job):
-        console.tell(line)
-
-
-def answers_of(job: Job) -> Iterator[str]:
-    """A line for each answer, without secrets."""
     for question in questions.QUESTIONS:
-        if question.when(job) and not question.rare(job) and question.form is not Form.HIDDEN:
-            yield f"  {question.key:<24} {_shown(question, job)}"
+        asked = question.when(job) and not question.rare(job)
+        if asked and question.form is not Form.HIDDEN:
+            value = questions.value(job.answers, question.key)
+            console.tell(f"  {question.key:<24} {questions.shown(question, value)}")
 
 
-def _shown(question: Question, job: Job) -> str:
-    return questions.shown(question, questions.value(job.answers, question.key))
+def tell_changes(
+    console: Console, job: Job, replace_config: bool, *, whole: bool
+) -> Sequence[Planned]:
+    """Every change, in the order in which it is made; the ``whole``: with differences of files.
 
-
-def tell_changes(console: Console, job: Job, replace_config: bool) -> None:
-    """Every change, in the order in which it is made; raises AjrdError."""
+    Raises AjrdError for what would stop it.
+    """
+    planned = run.preview(job, replace_config)
     console.tell("")
     console.tell("Changes", Tone.HEADING)
-    planned = run.preview(job, replace_config)
-    for each in planned:
-        console.tell(f"  {each.step}")
-        for change in each.changes:
-            console.tell(f"    {change}")
+    _tell_planned(console, planned, whole=whole)
     if not planned:
         console.tell("  none: everything is as it is wanted")
     console.tell("")
+    return planned
 
 
-def carry_out_all(console: Console, job: Job, replace_config: bool) -> None:
-    """Makes the changes; raises SetupError when one has failed and was taken back."""
-    console.tell("Carried out", Tone.HEADING)
-    run.carry_out(job, lambda said: console.tell(f"  {said}"), replace_config)
+def _tell_planned(console: Console, planned: Sequence[Planned], *, whole: bool) -> None:
+    for each in planned:
+        for change in each.changes:
+            head, *rest = change.splitlines()
+            console.tell(f"  {each.step:<14} {head}")
+            for line in rest if whole or not _is_difference(rest) else ():
+                console.tell(f"      {line}", _tone_of(line))
+
+
+def _is_difference(lines: Sequence[str]) -> bool:
+    """Of files, as diff(1) writes it."""
+    return len(lines) > 1 and lines[0].startswith("--- ")
+
+
+def _tone_of(line: str) -> Tone:
+    return {"+": Tone.ADDED, "-": Tone.TAKEN}.get(line[:1], Tone.PLAIN)
+
+
+def confirmed(console: Console, planned: Sequence[Planned]) -> bool:
+    """May it be carried out? Raises click.Abort."""
+    while True:
+        text = console.ask("Carry this out (y, n, or d for the differences of files) [y]")
+        word = text.strip().lower()
+        if word == "d":
+            _tell_planned(console, planned, whole=True)
+        elif word in ("", "y", "yes"):
+            return True
+        elif word in ("n", "no"):
+            return False
+
+
+def carry_out(console: Console, job: Job, replace_config: bool) -> None:
+    """Makes the changes; raises AjrdError when a step has failed and was taken back."""
     console.tell("")
+    console.tell("Done", Tone.HEADING)
+    run.carry_out(job, lambda said: console.tell(said.splitlines()[0], Tone.GOOD), replace_config)
 
 
-async def doctor(console: Console, job: Job) -> int:
-    """The doctor's table, what to do next, and the exit code."""
-    look = await begin(job.host.path(_CONFIG))
+async def examined(console: Console, job: Job) -> int:
+    """The doctor's table and what to do next; 1 if something fails, else 0."""
+    look = await begin(job.host.path(wanted.CONFIG))
     verdicts = await examine(look, CHECKS)
+    console.tell("")
     for line in as_lines(verdicts, coloured()):
-        console.tell(line)
+        click.echo(line)
     console.tell("")
     console.tell("Next", Tone.HEADING)
     for line in next_steps(job):
-        console.tell(line)
-    return 1 if exit_code(look, verdicts) else 0
+        console.tell(f"  {line}")
+    return int(exit_code(look, verdicts) > 0)
 
 
 def next_steps(job: Job) -> Iterator[str]:
     """What an administrator does now."""
-    yield f"  sbatch {share.path('slurm/jobs/verification.sh')}"
-    yield "      as a user, from a folder that the nodes share: it breaks after half a minute"
-    yield "  ajrd status JOBID"
-    yield "      what was seen of it, and what was decided"
-    if job.answers.recovery.mode is Mode.OBSERVE:
-        yield "  ajrd report"
-        yield "      after some days: what it would have done (docs/rollout.md)"
-    if job.answers.host.pair:
+    answers = job.answers
+    if not (answers.host.start and job.host.systemd):
+        yield f"systemctl enable --now {wanted.WATCHDOG} {wanted.SERVICE}"
+    if hooks_wanted(answers) and not answers.hooks.edit_slurm_conf:
+        yield "put the lines of the hooks into slurm.conf: docs/operations.md"
+    yield f"as a user, in a folder of the nodes: sbatch {share.path('slurm/jobs/verification.sh')}"
+    yield "and half a minute later: ajrd status JOBID"
+    if answers.recovery.mode is Mode.OBSERVE:
+        yield "after some days: ajrd report, and then docs/rollout.md"
+    if answers.host.pair:
         yield from _on_the_other()
 
 
 def _on_the_other() -> Iterator[str]:
-    here = socket.gethostname()
-    yield "  On the other head node, with ajrd installed:"
-    yield f"      scp -p '{here}:/etc/ajrd/{{setup-answers.yaml,db-password}}' /etc/ajrd/"
-    yield "      ajrd setup --answers /etc/ajrd/setup-answers.yaml"
+    """The secrets of this head node, read by setup and thrown away."""
+    here = f"{socket.gethostname()}:{wanted.HOME}"
+    yield "on the other head node, where ajrd is installed, as root:"
+    yield "  mkdir -m 0700 /root/ajrd-setup && cd /root/ajrd-setup"
+    yield f"  scp -rp '{here}/credentials' '{here}/setup-answers.yaml' ."
+    yield f'  sed -i "s,{wanted.CREDENTIALS},$PWD/credentials," setup-answers.yaml'
+    yield "  ajrd setup --answers setup-answers.yaml && rm -r /root/ajrd-setup"

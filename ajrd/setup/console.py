@@ -20,6 +20,8 @@ class Tone(Enum):
     GOOD = ("ok", "32")
     DOUBT = ("warn", "33")
     FAULT = ("fail", "31")
+    ADDED = ("", "32")
+    TAKEN = ("", "31")
 
 
 class Console(Protocol):
@@ -60,9 +62,9 @@ class Terminal:
     def _painted(self, first: str, part: str, word: str, colour: str) -> str:
         if not (self._colours and colour):
             return first + part
-        if not word:
-            return f"{first}\x1b[{colour}m{part}\x1b[0m" if colour == "1" else first + part
-        return f"\x1b[{colour}m{first}\x1b[0m{part}"
+        return (
+            f"\x1b[{colour}m{first}\x1b[0m{part}" if word else f"\x1b[{colour}m{first}{part}\x1b[0m"
+        )
 
     def ask(self, prompt: str) -> str:
         """What was typed is shown."""

@@ -13,8 +13,8 @@ from ajrd.setup.host import Host
 class Secrets:
     """Passwords and tokens that were typed, or read from the files of the answers; "": none.
 
-    Their bytes are kept one by one, decoded as Latin-1, whatever they are: so the drivers encode
-    them. ``admin`` is that of the database's administrator, used in this run and kept nowhere.
+    Bytes that are no UTF-8 stand in them as surrogates (surrogateescape). ``admin`` is that of the
+    database's administrator, used in this run and kept nowhere.
     """
 
     admin: str = field(default="", repr=False)

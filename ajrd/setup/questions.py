@@ -103,7 +103,8 @@ def _mysql(job: Job) -> bool:
 
 
 def _local(job: Job) -> bool:
-    return _mysql(job) and job.answers.database.host in LOCAL
+    at_home = job.answers.database.host in LOCAL and not job.answers.host.pair
+    return _mysql(job) and at_home
 
 
 def _by_port(job: Job) -> bool:
@@ -156,6 +157,10 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         _G.DATABASE, "database.kind", "Kind of database", Form.CHOICE, choices=("sqlite", "mysql")
     ),
+    Question(
+        _G.DATABASE, "host.pair", "Does a second head node run ajrd on it, too", Form.YES_NO,
+        when=_mysql,
+    ),
     Question(_G.DATABASE, "database.host", "Host of the server", when=_mysql),
     Question(_G.DATABASE, "database.socket", "Its socket", when=_local),
     Question(_G.DATABASE, "database.port", "Its port", when=_by_port),
@@ -171,7 +176,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         _G.DATABASE, "database.clients", "Hosts from which the service connects", Form.LIST,
-        "this one", when=_mysql, rare=_always,
+        "this one", when=_mysql, rare=lambda job: not job.answers.host.pair,
+        more="On a pair: both head nodes, or the other one needs an administrator, too.",
     ),
     Question(_G.DATABASE, "database.reader", "User for Grafana, read-only", when=_mysql),
     Question(
@@ -190,10 +196,6 @@ QUESTIONS: tuple[Question, ...] = (
         _G.DATABASE, "database.admin_password_file", "Password of the administrator", Form.HIDDEN,
         when=lambda job: _mysql(job) and job.answers.database.admin_user is not None,
         rare=_made_already, into="admin",
-    ),
-    Question(
-        _G.DATABASE, "host.pair", "Does a second head node run ajrd on it, too", Form.YES_NO,
-        when=_mysql,
     ),
     Question(
         _G.DATABASE, "host.uid", "Number of the user ajrd, the same on both", empty="any",
@@ -318,8 +320,7 @@ def answered(question: Question, job: Job, text: str) -> Job:
 
 
 def _with_secret(question: Question, job: Job, text: str) -> Job:
-    typed = text.encode("utf-8", "surrogateescape").decode("latin-1")
-    secrets: Secrets = replace(job.secrets, **{question.into: typed})
+    secrets: Secrets = replace(job.secrets, **{question.into: text})
     return replace(job, secrets=secrets, answers=put(job.answers, question.key, None))
 
 

@@ -65,7 +65,7 @@ def with_secrets(group: Group, job: Job) -> Job:
 
 def _secret(key: str, file: str) -> str:
     try:
-        found = read_secret(file, "", key).decode("latin-1")
+        found = read_secret(file, "", key).decode("utf-8", "surrogateescape")
     except ConfigError as error:
         raise Wrong(key, str(error).replace(f" of {key}", "")) from None
     if not found:
@@ -82,7 +82,7 @@ def held(secret: str) -> Iterator[str | None]:
     number = os.memfd_create("secret")
     try:
         os.fchmod(number, 0o600)
-        os.write(number, secret.encode("latin-1", "replace"))
+        os.write(number, secret.encode("utf-8", "surrogateescape"))
         yield f"/proc/self/fd/{number}"
     finally:
         os.close(number)

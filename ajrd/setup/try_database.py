@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-from pathlib import Path
-from urllib.parse import quote
+from contextlib import suppress
+from dataclasses import replace
 
 from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.logs.mounts import Mounts
+from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, DatabaseAnswers, Kind
 from ajrd.setup.job import Job
 from ajrd.setup.questions import LOCAL
 from ajrd.setup.trial import REQUEST, Tried, Wrong, held, tls
 from ajrd.store.address import Address
-from ajrd.store.administration import Admin, Refused, as_service
+from ajrd.store.administration import Refused, as_service
 from ajrd.store.engine import Database
 from ajrd.store.founding import Examined, examine, refuse
 from ajrd.store.inspection import inspect
 
-_STATE = "/var/lib/ajrd"
+_OTHER = (
+    "database.clients names no hosts: to set up the other head node, an administrator of the"
+    " database will be asked for again"
+)
 
 
 async def try_database(job: Job) -> Tried:
@@ -35,7 +39,7 @@ async def try_database(job: Job) -> Tried:
 def _sqlite(job: Job) -> Tried:
     if job.answers.host.pair:
         raise Wrong("database.kind", "a pair of head nodes needs mysql: both must reach it")
-    folder = str(job.host.path(_STATE))
+    folder = str(job.host.path(wanted.STATE[0]))
     mount = Mounts().of(os.path.realpath(folder))
     if not mount.local:
         raise Wrong(
@@ -58,41 +62,38 @@ def _try_pair(answers: Answers) -> None:
 
 def _try_uid(job: Job) -> None:
     """The number must be free, or that of the user ajrd already."""
-    wanted = job.answers.host.uid
-    if wanted is None:
+    uid = job.answers.host.uid
+    if uid is None:
         return
-    with_number = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == wanted), "ajrd")
-    if with_number != "ajrd":
-        raise Wrong("host.uid", f"user {with_number} has the number {wanted} on this host")
-    has = next((each.pw_uid for each in pwd.getpwall() if each.pw_name == "ajrd"), wanted)
-    if has != wanted:
-        said = f"the user ajrd of this host has the number {has}, not {wanted}: userdel ajrd first"
-        raise Wrong("host.uid", said)
+    seen = job.host.user(wanted.USER)
+    if seen is not None and seen.uid != uid:
+        raise Wrong("host.uid", f"the user {seen.name} has the number {seen.uid} on this host")
+    with suppress(KeyError):
+        name = pwd.getpwuid(uid).pw_name
+        if name != wanted.USER:
+            raise Wrong("host.uid", f"the user {name} has the number {uid} on this host")
 
 
 # A server
 
 
 async def _server(job: Job) -> Tried:
-    database, address = job.answers.database, address_of(job.answers.database)
+    database, address = job.answers.database, _address(job)
     refused = await _try_service(address, job)
     if not refused and database.password_file and not database.reader:
         return Tried((f"{_where(address)}, as {database.user}, who may do what it must",))
     found = await asyncio.to_thread(_examined, address, job, refused)
     _judge(found, job, refused)
     tables = "is there" if found.exists else "will be made"
-    return Tried((f"{_version(found)} at {_where(address)}; database {database.name} {tables}",))
+    well = f"{_version(found)} at {_where(address)}; database {database.name} {tables}"
+    return Tried((well,), (_OTHER,) if job.answers.host.pair and not database.clients else ())
 
 
-def address_of(database: DatabaseAnswers) -> Address:
-    """Where it is; raises Wrong for files that cannot be used."""
-    host = f"[{database.host}]" if ":" in database.host else database.host
-    url = f"mysql://{quote(database.user, '')}@{host}:{database.port}/{quote(database.name, '')}"
-    if database.socket:
-        url += f"?unix_socket={quote(database.socket, '')}"
-    section = tls("database.ca", database.ca)
+def _address(job: Job) -> Address:
+    """Where it is; raises Wrong for what cannot be used."""
+    tls("database.ca", job.answers.database.ca)
     try:
-        return Address(url, None, section.files(), REQUEST)
+        return replace(wanted.address(job.answers.database, job.facts, None), timeout=REQUEST)
     except ConfigError as error:
         raise Wrong("database.host", f"the address {error}") from None
 
@@ -120,7 +121,7 @@ async def _try_service(address: Address, job: Job) -> str:
     except StoreUnavailable as error:
         raise Wrong(_key(database, error), str(error)) from None
     with held(job.secrets.database) as file:
-        store = Database(Address(address.url, file, address.tls, address.timeout))
+        store = Database(replace(address, password_file=file))
         try:
             found = await inspect(store)
         except StoreUnavailable as error:
@@ -132,21 +133,15 @@ async def _try_service(address: Address, job: Job) -> str:
 
 
 def _enter(address: Address, password: str) -> None:
-    with as_service(address, password):
+    with as_service(address, password.encode("utf-8", "surrogateescape").decode("latin-1")):
         pass
 
 
 def _examined(address: Address, job: Job, refused: str) -> Examined:
     """What an administrator sees; ``refused`` says why one is needed."""
     database = job.answers.database
-    options = database.admin_defaults_file
-    admin = Admin(
-        defaults_file=Path(options) if options else None,
-        user=database.admin_user,
-        password=job.secrets.admin,
-    )
     try:
-        return examine(address, admin)
+        return examine(address, wanted.admin(database, job.facts, job.secrets))
     except Refused as error:
         if refused:
             raise Wrong("database.password_file", f"{refused}; and {error}") from None
@@ -175,6 +170,12 @@ def _judge(found: Examined, job: Job, refused: str) -> None:
         refuse(found, database.name)
     except StoreUnavailable as error:
         raise Wrong("database.name", str(error)) from None
+    if not (found.client or database.clients):
+        raise Wrong(
+            "database.clients",
+            "the administrator comes to the server by another way than the service will: name the"
+            " hosts from which it connects, as the server sees them",
+        )
     if refused and found.client in found.hosts:
         raise Wrong("database.password_file", refused)
     if found.hosts and not job.secrets.database:

@@ -7,9 +7,7 @@ cause and the key of the answer that has to be another one.
 from __future__ import annotations
 
 import asyncio
-import grp
 import os
-import pwd
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ from ajrd.doctor.slurm import NEEDED
 from ajrd.errors import AjrdError, ConfigError
 from ajrd.hooks import install
 from ajrd.logs.mounts import Mounts
+from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
@@ -85,16 +84,8 @@ def _try_rights(job: Job) -> None:
             "accounting gives no rights here: slurmdbd does not answer, does not know cluster"
             f" {facts.cluster}, or there is none (sacctmgr show cluster)",
         )
-    if rights is Rights.SLURM_USER and not _user(facts.user):
+    if rights is Rights.SLURM_USER and not job.host.user(facts.user):
         raise Wrong("slurm.rights", f"this host has no user {facts.user}, which is SlurmUser")
-
-
-def _user(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 # pages, API, hooks, the host
@@ -112,11 +103,10 @@ async def _web(job: Job) -> Tried:
 
 def _try_people(job: Job) -> None:
     for name in job.answers.web.operators:
-        if not _user(name):
+        if not job.host.user(name):
             raise Wrong("web.operators", f"this host has no user {name}")
-    groups = {each.gr_name for each in grp.getgrall()}
     for name in job.answers.web.operator_groups:
-        if name not in groups:
+        if job.host.group(name) is None:
             raise Wrong("web.operator_groups", f"this host has no group {name}")
 
 
@@ -180,7 +170,7 @@ def _try_slurm_conf(job: Job) -> None:
     if not os.access(conf, os.W_OK) or not os.access(conf.parent, os.W_OK):
         raise Wrong("hooks.edit_slurm_conf", f"{conf} cannot be written: a read-only file system?")
     try:
-        install.with_lines(text, Path("/etc/ajrd/hooks"), hooks_wanted(job.answers))
+        install.with_lines(text, Path(wanted.HOOKS), hooks_wanted(job.answers))
     except ConfigError as error:
         raise Wrong("hooks.edit_slurm_conf", str(error)) from None
 

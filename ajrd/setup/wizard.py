@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ajrd.doctor.check import Level, Verdict
 from ajrd.errors import ConfigError, SlurmUnavailable
-from ajrd.setup import questions
+from ajrd.setup import questions, wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.console import Console, Tone
 from ajrd.setup.facts import NOTHING, Found, gather
@@ -40,6 +40,14 @@ def interview(console: Console, host: Host, program: str, saved: Answers | None)
         job = replace(job, answers=questions.suggested(job.facts))
     for group in GROUPS:
         job = ask_group(console, group, job)
+    return _kept(job)
+
+
+def _kept(job: Job) -> Job:
+    """A token that was typed is named by the file that setup will keep it in."""
+    if job.secrets.loki and job.answers.loki.url and not job.answers.loki.user:
+        answers = questions.put(job.answers, "loki.token_file", wanted.LOKI_TOKEN)
+        return replace(job, answers=answers)
     return job
 
 
@@ -75,14 +83,12 @@ def _doubt(each: Verdict) -> str:
     return f"{each.finding.found}\n-> {each.finding.mend}"
 
 
-def confirmed(console: Console, words: str) -> bool:
-    """Asks for a yes, which an empty answer is, too; raises click.Abort."""
+def yes_or_no(console: Console, words: str, *, default: bool) -> bool:
+    """Asks for one of them; raises click.Abort."""
     while True:
-        text = console.ask(f"{words} [y]").strip().lower()
-        if text in ("", "y", "yes"):
-            return True
-        if text in ("n", "no"):
-            return False
+        text = console.ask(f"{words} [{'y' if default else 'n'}]").strip().lower()
+        if text in ("", "y", "yes", "n", "no"):
+            return text[:1] == "y" if text else default
         console.tell("y or n", Tone.FAULT)
 
 

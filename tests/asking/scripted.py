@@ -35,7 +35,9 @@ class Scripted:
 
     def _answer(self, prompt: str) -> str:
         assert len(self.asked) + len(self.hidden) < 100, f"asked for ever: {self.asked[-10:]}"
-        answers = next((each for words, each in self.script.items() if prompt.startswith(words)), [])
+        answers = next(
+            (each for words, each in self.script.items() if prompt.startswith(words)), []
+        )
         answer = answers.pop(0) if answers else ""
         if answer == END:
             raise click.Abort

@@ -5,6 +5,7 @@ A sentence names the cause, the group is asked again, and nothing is made.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from ajrd.logs.mounts import Mounts
 from ajrd.setup import try_database
 from ajrd.setup.console import Tone
 from ajrd.setup.questions import Group
+from ajrd.setup.trial import Wrong
+from ajrd.setup.trying import tried
 from ajrd.setup.wizard import ask_group
 from labcluster.ports import free_block
 from tests.asking.conftest import MakeJob
@@ -27,8 +30,9 @@ HOST, SOCKET, PORT = "Host of the server", "Its socket", "Its port"
 CA, NAME, USER = "File with the certificates", "Name of the database", "User of the service"
 FILE, ADMIN, PASSWORD = "File with that user's", "Administrator", "Password of the administrator"
 BOSS = "right-\u00e4-horse"
-AS_KEPT = BOSS.encode().decode("latin-1")
-EVERYTHING = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA; SELECT User, Host FROM mysql.user"
+EVERYTHING = (
+    "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA; SELECT User, Host FROM mysql.user"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ def server(boss: Server) -> Iterator[Server]:
 def script(server: Server, **wrong: str) -> dict[str, list[str]]:
     """Right answers to everything, and before them the wrong ones."""
     right = {HOST: "127.0.0.1", PORT: str(server.port), ADMIN: "boss", PASSWORD: BOSS}
-    before = {HOST: wrong.get("host"), PORT: wrong.get("port"), PASSWORD: wrong.get("password")}
+    before = {HOST: wrong.get("host"), PORT: wrong.get("port"), PASSWORD: wrong.get("typed")}
     answers = {words: [right[words], right[words]] for words in right}
     for words, answer in before.items():
         if answer is not None:
@@ -69,7 +73,7 @@ def test_right_answers_are_asked_for_once(server: Server, job: MakeJob) -> None:
     (well,) = console.said(Tone.GOOD)
     assert well.startswith("MariaDB 1")
     assert well.endswith(f" at 127.0.0.1:{server.port}; database ajrd will be made")
-    assert (found.answers.database.admin_user, found.secrets.admin) == ("boss", AS_KEPT)
+    assert (found.answers.database.admin_user, found.secrets.admin) == ("boss", BOSS)
     assert found.answers.database.admin_password_file is None
 
 
@@ -78,7 +82,7 @@ def test_right_answers_are_asked_for_once(server: Server, job: MakeJob) -> None:
     [
         ({"host": "nowhere.invalid"}, "database.host: cannot reach the server at nowhere.invalid:"),
         ({"port": "1"}, "database.host: cannot reach the server at 127.0.0.1:1: nothing listens"),
-        ({"password": "wrong"}, "database.admin_password_file: the server at 127.0.0.1:"),
+        ({"typed": "wrong"}, "database.admin_password_file: the server at 127.0.0.1:"),
     ],
     ids=["host", "port", "password"],
 )
@@ -90,7 +94,7 @@ def test_a_wrong_answer_is_named_and_asked_for_again(
     assert console.fault.startswith(fault)
     assert len(console.fault.splitlines()) == 1
     assert found.answers.database.port == server.port
-    assert found.secrets.admin == AS_KEPT
+    assert found.secrets.admin == BOSS
 
 
 def test_what_was_right_is_the_default_when_a_group_is_asked_again(
@@ -106,7 +110,7 @@ def test_what_was_right_is_the_default_when_a_group_is_asked_again(
 
 
 def test_a_wrong_password_is_not_offered_again(server: Server, job: MakeJob) -> None:
-    console = Scripted(script(server, password="wrong"))
+    console = Scripted(script(server, typed="wrong"))
     ask_group(console, Group.DATABASE, job())
     assert console.hidden == [f"{PASSWORD} [none]"] * 2
     assert "wrong name or password" in console.fault
@@ -230,30 +234,24 @@ def test_a_password_file_that_cannot_be_used(
     assert words in console.fault
 
 
-@pytest.mark.parametrize(
-    ("answers", "fault"),
-    [
-        ({HOST: ["localhost", "127.0.0.1"]}, "database.host: on the other head node localhost is"),
-        (
-            {SOCKET: ["/run/mysqld/mysqld.sock", "none"]},
-            "database.socket: the other head node cannot reach a socket of this host",
-        ),
-    ],
-    ids=["host", "socket"],
-)
-def test_a_pair_needs_a_server_that_both_reach(
-    server: Server, job: MakeJob, answers: dict[str, list[str]], fault: str
-) -> None:
-    console = Scripted({**script(server), **answers, "Does a second": ["y", "n"]})
+def test_a_pair_needs_a_server_that_both_reach(server: Server, job: MakeJob) -> None:
+    console = Scripted({**script(server, host="localhost"), "Does a second": ["y", "n"]})
     ask_group(console, Group.DATABASE, job())
-    assert console.fault.startswith(fault)
+    assert console.fault == ("database.host: on the other head node localhost is another host")
+
+
+def test_a_pair_needs_more_than_a_socket(server: Server, job: MakeJob) -> None:
+    pair = {"kind": "mysql", "host": "db", "socket": "/run/mysqld/mysqld.sock"}
+    with pytest.raises(Wrong, match="the other head node cannot reach a socket of this") as wrong:
+        asyncio.run(tried(Group.DATABASE, job(host={"pair": True}, database=pair)))
+    assert wrong.value.key == "database.socket"
 
 
 def test_a_number_that_another_user_has(server: Server, job: MakeJob) -> None:
     answers = {**script(server), "Number of the user": ["1", "none"]}
     console = Scripted(answers)
     ask_group(console, Group.DATABASE, job(host={"uid": 1}))
-    assert console.fault == "host.uid: user daemon has the number 1 on this host"
+    assert console.fault == "host.uid: the user daemon has the number 1 on this host"
 
 
 def test_sqlite_wants_a_local_disk(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:

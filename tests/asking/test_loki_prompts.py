@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ajrd.config import LokiSection
+from ajrd.loki.checkup import client_of
+from ajrd.loki.client import Loki
 from ajrd.setup import try_loki
 from ajrd.setup.console import Tone
 from ajrd.setup.questions import Group
@@ -140,14 +142,14 @@ def test_a_selector_without_lines_is_a_doubt_and_no_fault(double: Double, job: M
 
 
 @pytest.fixture
-def secured(double: Double, tmp_path: Path) -> Iterator[Double]:
+def secured(double: Double, tmp_path: Path) -> Double:
     """A Loki that speaks TLS; its certificate is ``certificate.pem`` beside the test's root."""
     file = a_certificate(tmp_path)
     double.stop()
     double.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     double.tls.load_cert_chain(file)
     double.start()
-    yield double
+    return double
 
 
 def test_a_certificate_that_nobody_vouches_for(
@@ -161,9 +163,7 @@ def test_a_certificate_that_nobody_vouches_for(
     assert found.answers.loki.ca == right
 
 
-def test_a_file_of_certificates_that_is_none(
-    secured: Double, job: MakeJob, tmp_path: Path
-) -> None:
+def test_a_file_of_certificates_that_is_none(secured: Double, job: MakeJob, tmp_path: Path) -> None:
     right = str(tmp_path / "certificate.pem")
     console = Scripted({URL: [secured.url], CA: ["/none.pem", right]})
     ask_group(console, Group.LOKI, job())
@@ -174,16 +174,16 @@ def test_the_typed_secret_is_in_no_file(
     double: Double, job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is handed on in memory, and gone when the trial is over."""
-    seen: list[str] = []
-    real = try_loki.client_of
+    seen: list[str | None] = []
 
-    def noted(section, tenant):  # type: ignore[no-untyped-def]
+    def noted(section: LokiSection, tenant: str) -> Loki:
         seen.append(section.auth.token_file)
-        return real(section, tenant)
+        return client_of(section, tenant)
 
     monkeypatch.setattr(try_loki, "client_of", noted)
     console = Scripted({URL: [double.url], TOKEN: ["a token"]})
     ask_group(console, Group.LOKI, job())
     (name,) = seen
+    assert name is not None
     assert name.startswith("/proc/self/fd/")
     assert not Path(name).exists()

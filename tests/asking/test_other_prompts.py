@@ -41,9 +41,7 @@ def test_rights_by_an_accounting_that_is_not_there(job: MakeJob) -> None:
 def test_a_slurm_user_that_this_host_does_not_know(job: MakeJob) -> None:
     console = Scripted({"Mode": ["act"], RIGHT: ["slurm-user", "given"]})
     ask_group(console, Group.RECOVERY, job(slurm=replace(SLURM, user="nobody-here")))
-    assert console.fault == (
-        "slurm.rights: this host has no user nobody-here, which is SlurmUser"
-    )
+    assert console.fault == ("slurm.rights: this host has no user nobody-here, which is SlurmUser")
 
 
 def test_who_acts_needs_a_right(job: MakeJob) -> None:
