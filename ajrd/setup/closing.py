@@ -67,20 +67,23 @@ def tell_changes(
 
 def _tell_planned(console: Console, planned: Sequence[Planned], *, whole: bool) -> None:
     for each in planned:
+        console.tell(f"  {each.step}")
         for change in each.changes:
             head, *rest = change.splitlines()
-            console.tell(f"  {each.step:<14} {head}")
-            for line in rest if whole or not _is_difference(rest) else ():
-                console.tell(f"      {line}", _tone_of(line))
+            console.tell(f"    {head}")
+            if whole or not _is_difference(rest):
+                _tell_lines(console, rest)
+
+
+def _tell_lines(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        tone = {"+": Tone.ADDED, "-": Tone.TAKEN}.get(line[:1], Tone.LINE)
+        console.tell(f"      {line}", tone)
 
 
 def _is_difference(lines: Sequence[str]) -> bool:
     """Of files, as diff(1) writes it."""
     return len(lines) > 1 and lines[0].startswith("--- ")
-
-
-def _tone_of(line: str) -> Tone:
-    return {"+": Tone.ADDED, "-": Tone.TAKEN}.get(line[:1], Tone.PLAIN)
 
 
 def confirmed(console: Console, planned: Sequence[Planned]) -> bool:

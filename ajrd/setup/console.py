@@ -13,15 +13,31 @@ from ajrd.text import printable
 
 
 class Tone(Enum):
-    """How something is said; the values are the word before it and its colour (ECMA-48)."""
+    """How something is said."""
 
-    PLAIN = ("", "")
-    HEADING = ("", "1")
-    GOOD = ("ok", "32")
-    DOUBT = ("warn", "33")
-    FAULT = ("fail", "31")
-    ADDED = ("", "32")
-    TAKEN = ("", "31")
+    PLAIN = "plain"
+    HEADING = "heading"
+    GOOD = "good"
+    DOUBT = "doubt"
+    FAULT = "fault"
+    #: Lines of a file, as they are: the same as before, added, taken away.
+    LINE = "line"
+    ADDED = "added"
+    TAKEN = "taken"
+
+
+#: The word before what is said.
+_WORDS = {Tone.GOOD: "ok", Tone.DOUBT: "warn", Tone.FAULT: "fail"}
+#: The colour of the word, or of all of it (ECMA-48).
+_COLOURS = {
+    Tone.HEADING: "1",
+    Tone.GOOD: "32",
+    Tone.DOUBT: "33",
+    Tone.FAULT: "31",
+    Tone.ADDED: "32",
+    Tone.TAKEN: "31",
+}
+_UNBROKEN = frozenset({Tone.LINE, Tone.ADDED, Tone.TAKEN})
 
 
 class Console(Protocol):
@@ -45,26 +61,30 @@ class Terminal:
         self._columns = max(shutil.get_terminal_size().columns, 40)
 
     def tell(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Lines that are too long are broken."""
-        word, colour = tone.value
+        """Lines that are too long are broken, but for those of files."""
+        word = _WORDS.get(tone, "")
         for line in text.splitlines() or [""]:
-            self._line(line, word, colour)
-            word = " " * len(word)
+            inset = " " * (8 if tone in _WORDS else len(line) - len(line.lstrip(" ")))
+            first = f"  {word:<5} " if tone in _WORDS else inset
+            rest = inset if tone in _WORDS or not inset else f"{inset}  "
+            for part in self._broken(printable(line.strip(" ")), tone, len(rest)):
+                click.echo(self._painted(first, part, tone), color=self._colours)
+                first = rest
+            word = ""
 
-    def _line(self, line: str, word: str, colour: str) -> None:
-        """Broken where the terminal ends; a word with a colour of its own stands before it."""
-        inset = len(line) - len(line.lstrip(" "))
-        first = f"  {word:<5} " if word else " " * inset
-        for part in _broken(printable(line.strip(" ")), self._columns - len(first)):
-            click.echo(self._painted(first, part, word, colour))
-            first, word = " " * len(first), ""
+    def _broken(self, text: str, tone: Tone, inset: int) -> list[str]:
+        if tone in _UNBROKEN:
+            return [text]
+        room = max(self._columns - inset, 20)
+        return textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
 
-    def _painted(self, first: str, part: str, word: str, colour: str) -> str:
+    def _painted(self, first: str, part: str, tone: Tone) -> str:
+        colour = _COLOURS.get(tone)
         if not (self._colours and colour):
             return first + part
-        return (
-            f"\x1b[{colour}m{first}\x1b[0m{part}" if word else f"\x1b[{colour}m{first}{part}\x1b[0m"
-        )
+        if tone in _WORDS:
+            return f"\x1b[{colour}m{first}\x1b[0m{part}"
+        return f"\x1b[{colour}m{first}{part}\x1b[0m"
 
     def ask(self, prompt: str) -> str:
         """What was typed is shown."""
@@ -80,8 +100,3 @@ class Terminal:
         )
         return typed
 
-
-def _broken(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(
-        text, max(columns, 20), break_on_hyphens=False, break_long_words=False
-    ) or [""]
