@@ -79,9 +79,7 @@ def judge_verdicts(found: str, config: Config) -> Finding:
     """Its host is there, and it is asked for one node or report, not for all alike."""
     api = config.hardware.api
     if not re.search(r"\{(reference|node|key)\}", api.verdict_url or ""):
-        said = (
-            "hardware.api.verdict_url has neither {reference} nor {node}: all nodes get one verdict"
-        )
+        said = "hardware.api.verdict_url holds neither {reference} nor {node}: one verdict for all"
         return warn(said, "ajrd config check")
     return ok(f"{found}, every {api.poll:g} s")
 

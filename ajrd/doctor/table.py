@@ -55,11 +55,14 @@ Ask as root or as the service's user: others may not read what it has to look at
 | 2 | the configuration, or the command, is wrong |
 
 It changes nothing and needs no running service. All checks run at once, each for ten seconds at
-most: what hangs becomes a `fail`, and what depends on it a `skip`.
+most: what hangs becomes a `fail`, and what depends on it a `skip`. Other services of the site
+notice it: Loki is asked a few questions, hosts of webhooks are connected to and sent nothing, the
+hardware service is sent GET and no report.
 
 `--bundle` writes a new file, readable by its owner alone, for whoever helps: the same findings,
 versions, the configuration, lease, counts, metrics, and the last lines of the service's own log (by
-`--log`, else the journal). Passwords, tokens and the users of URLs are taken out of every text.
+`--log`, else the journal). Passwords, tokens, the users of URLs and all of a webhook's URL but its
+host are taken out of every text.
 Names of users and the words of the log stay out as well, unless `--with-names` lets them in;
 comments of jobs and the lines of their logs are not looked for. Look at it before you pass it on.
 

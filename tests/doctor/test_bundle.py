@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from ajrd.cli.main import cli
+from ajrd.doctor import tools
 from ajrd.doctor.redact import Redactor, guessed
 from ajrd.store.store import Store
 from tests.database.samples import a_job
@@ -26,6 +27,10 @@ from tests.database.server import Schema
 
 #: Planted: secrets that must never show, and names and words that need leave.
 PASSWORD, TOKEN, INLINE = 'pa"ss/w€rd-9f', "tok-4711-abcdef==", "hunter2"
+HARDWARE, SIGNING, GIVEN = "hw-token-0815+x/y", "sign!ng 4242 secret", "given-by-systemd-77"
+#: To many services, whoever knows the URL of a webhook may post to it.
+KEY, SHORT_KEY = "T0123/B0456/kVx93hFzQm27LpRtYb5Ws8Nd", "/in/k3y"
+TOLD_OF = "katherine-j"
 OWNER, OPERATOR, COMMENT, LINE = "ada", "grace-hopper", "resume_me_please", "loss=0.12 secret_model"
 
 LOG: tuple[Mapping[str, Any] | str, ...] = (
@@ -38,6 +43,10 @@ LOG: tuple[Mapping[str, Any] | str, ...] = (
         f"ValueError: {LINE} {TOKEN}"
     )},
     {"event": "auth", "why": f"Authorization: Bearer {TOKEN}", LINE: 1},
+    {"event": "webhook_failed", "endpoint": "ops", "level": "warning",
+     "why": f"webhook ops: {SIGNING} https://hooks.example.org/{KEY} {GIVEN} {TOLD_OF}"},
+    {"event": "hardware_unavailable", "why": f"the hardware service: HTTP 401: {HARDWARE}"},
+    {"event": "webhook_failed", "why": f"cannot reach http://127.0.0.1:1{SHORT_KEY} ({KEY[12:]})"},
     f"Traceback of {OWNER}: password={INLINE} {LINE}",
 )  # fmt: skip
 
@@ -56,9 +65,13 @@ def unpacked(file: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a configuration, secrets and a log of a service that has run here."""
-    for name, secret in (("password", PASSWORD), ("token", TOKEN)):
+    secrets = {"password": PASSWORD, "token": TOKEN, "hardware": HARDWARE, "signing": SIGNING,
+               "given/ajrd-webhook-other": GIVEN}  # fmt: skip
+    monkeypatch.setattr(tools, "GIVEN", tmp_path / "given")
+    (tmp_path / "given").mkdir()
+    for name, secret in secrets.items():
         (tmp_path / name).write_text(f"{secret}\n")
         (tmp_path / name).chmod(0o600)
     lines = (each if isinstance(each, str) else json.dumps(each) for each in LOG)
@@ -71,6 +84,23 @@ def house(tmp_path: Path) -> Path:
             "password_file": str(tmp_path / "password"),
         },
         "loki": {"url": "http://127.0.0.1:1", "auth": {"token_file": str(tmp_path / "token")}},
+        "hardware": {
+            "api": {
+                "url": "http://127.0.0.1:1/nodes/{node}",
+                "token_file": str(tmp_path / "hardware"),
+            }
+        },
+        "notify": {
+            "webhooks": [
+                {
+                    "name": "ops",
+                    "url": f"http://127.0.0.1:1/{KEY}",
+                    "users": [TOLD_OF],
+                    "secret_file": str(tmp_path / "signing"),
+                },
+                {"name": "other", "url": f"http://127.0.0.1:1{SHORT_KEY}"},
+            ]
+        },
         "web": {"operators": ["root", OPERATOR], "operator_groups": ["hpc-admins"]},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -92,7 +122,7 @@ def everything(members: Mapping[str, str]) -> str:
 
 
 def assert_no_secret(text: str) -> None:
-    for secret in (PASSWORD, TOKEN, INLINE):
+    for secret in (PASSWORD, TOKEN, INLINE, HARDWARE, SIGNING, GIVEN, KEY, KEY[12:], SHORT_KEY):
         plain = secret.encode()
         forms = (secret, json.dumps(secret)[1:-1], quote(secret, safe=""),
                  base64.b64encode(plain).decode().rstrip("="))  # fmt: skip
@@ -101,7 +131,15 @@ def assert_no_secret(text: str) -> None:
 
 
 def assert_no_name(text: str) -> None:
-    for word in (OPERATOR, "hpc-admins", COMMENT, "secret_model", f'"{OWNER}"', f" {OWNER}"):
+    for word in (
+        OPERATOR,
+        TOLD_OF,
+        "hpc-admins",
+        COMMENT,
+        "secret_model",
+        f'"{OWNER}"',
+        f" {OWNER}",
+    ):
         assert word not in text, word
 
 
@@ -124,6 +162,10 @@ async def test_support_gets_what_it_needs(house: Path) -> None:
     assert json.loads(found["lease.json"])["host"] == "head1"
     assert json.loads(found["counts.json"])["rows"]["jobs"] == 1
     assert json.loads(found["config.json"])["loki"]["url"] == "http://127.0.0.1:1"
+    assert json.loads(found["config.json"])["hardware"]["api"]["url"].endswith("/nodes/{node}")
+    webhook = json.loads(found["config.json"])["notify"]["webhooks"][0]
+    assert (webhook["url"], webhook["users"]) == ("http://127.0.0.1:1/[secret]", "1 names")
+    assert checks["webhook-host"]["found"].startswith("webhook ops: nobody listens at 127.0.0.1:1")
     assert "sqlalchemy" in found["versions.json"].lower()
     assert found["metrics.txt"] == "not to be had: web.socket is not set\n"
     log = [json.loads(line) for line in found["service.log"].splitlines()]

@@ -16,6 +16,7 @@ from tests.doctor.conftest import Examined
 
 ADA = Account(1000, "ada", frozenset({1000, 50}), "by ajrd.service")
 ROOT = Account(0, "root", frozenset({0}), "as whoever asks")
+WEBHOOK = {"name": "a", "url": "http://127.0.0.1:9/"}
 OPEN_FOLDER = Node("/etc/ajrd", 0o40755)
 
 
@@ -76,6 +77,10 @@ async def test_every_file_with_a_secret_is_looked_at(examined: Examined, tmp_pat
         {"loki": {"auth": {"user": "u", "password_file": missing}}},
         {"loki": {"auth": {"token_file": missing}}},
         {"loki": {"tls": {"ca": "/c", "cert": "/c", "key": missing}}},
+        {"hardware": {"api": {"token_file": missing}}},
+        {"hardware": {"api": {"tls": {"ca": "/c", "cert": "/c", "key": missing}}}},
+        {"notify": {"webhooks": [WEBHOOK, {**WEBHOOK, "name": "b", "secret_file": missing}]}},
+        {"notify": {"webhooks": [{**WEBHOOK, "tls": {"ca": "/c", "cert": "/c", "key": missing}}]}},
     ):
         found = (await examined("secrets", **section))["secrets"]
         assert (found.level, missing in found.found) == (Level.FAIL, True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +173,16 @@ async def test_commands_that_hang_fail_or_answer_rubbish(
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A Slurm with accounting."""
-    cluster = Lab(tmp_path_factory.mktemp("counted") / "lab")
-    cluster.up(nodes=1, accounting=True)
-    yield cluster
-    cluster.down()
+def counted() -> Iterator[Lab]:
+    """A Slurm with accounting that other users reach, too."""
+    with tempfile.TemporaryDirectory(prefix="ajrd-counted-") as folder:
+        Path(folder).chmod(0o755)
+        cluster = Lab(Path(folder) / "lab")
+        cluster.up(nodes=1, accounting=True)
+        (cluster.root / "munge").chmod(0o711)
+        (cluster.root / "munge" / "socket").chmod(0o777)
+        yield cluster
+        cluster.down()
 
 
 @pytest.mark.full
@@ -188,7 +195,11 @@ async def test_rights_and_clusters_of_a_real_accounting(
         return daemon
 
     monkeypatch.setattr(slurm, "service_account", account)
-    sections = {"slurm": {"conf": str(counted.conf)}, "recovery": {"mode": "act"}}
+    sections: dict[str, Any] = {
+        "slurm": {"conf": str(counted.conf)},
+        "recovery": {"mode": "act"},
+        "hardware": {"drain": {"enabled": True}},
+    }
     names = ("accounting", "rights", "job-comment")
     found = await examined(*names, **sections)
     assert [found[name].level.value for name in names] == ["ok", "fail", "ok"]
@@ -199,3 +210,16 @@ async def test_rights_and_clusters_of_a_real_accounting(
     assert found["rights"].level is Level.FAIL
     counted.command(*found["rights"].mend.split())
     assert (await examined("rights", **sections))["rights"].level is Level.OK
+    found = await examined("drain-rights", **sections)
+    assert (drains_as_daemon(counted), found["drain-rights"].level) == (False, Level.FAIL)
+    counted.command(*found["drain-rights"].mend.split())
+    found = await examined("drain-rights", **sections)
+    assert (drains_as_daemon(counted), found["drain-rights"].level) == (True, Level.OK)
+
+
+def drains_as_daemon(cluster: Lab) -> bool:
+    """Does Slurm let the user daemon drain a node?"""
+    [name] = cluster.command("sinfo", "-h", "-N", "-p", "main", "-o", "%N").split()
+    argv = ("scontrol", "update", f"NodeName={name}", "State=DRAIN", "Reason=test")
+    done = subprocess.run(argv, env=cluster.env, user="daemon", capture_output=True, timeout=60)
+    return done.returncode == 0
