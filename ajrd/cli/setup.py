@@ -47,6 +47,7 @@ def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> 
         raise SetupError("setup changes files of the system: run it as root (sudo ajrd setup)")
     host, console = Host(), Terminal(coloured())
     if file is None:
+        _demand_terminal()
         with _giving_up(console):
             replace_config = closing.settle_config(console, host, replace_config)
             job = _asked(console, host)
@@ -63,6 +64,11 @@ def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> 
     sys.exit(asyncio.run(closing.examined(console, job)))
 
 
+def _demand_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("there is no terminal to ask on: give the answers by --answers FILE")
+
+
 @contextmanager
 def _giving_up(console: Console) -> Iterator[None]:
     """Ctrl-C, the end of the input and a no end it all."""
@@ -75,7 +81,8 @@ def _giving_up(console: Console) -> Iterator[None]:
 
 def _given(console: Console, host: Host, file: Path) -> Job:
     """The answers of a file, which are all tried."""
-    job = wizard.examine_all(console, host, program(host, sys.argv), _read(file))
+    answers = _read(file)
+    job = wizard.examine_all(console, host, program(host, sys.argv), answers)
     if job is None:
         console.tell("Nothing was changed.")
         sys.exit(UNREACHABLE)
@@ -83,8 +90,6 @@ def _given(console: Console, host: Host, file: Path) -> Job:
 
 
 def _asked(console: Console, host: Host) -> Job:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError("there is no terminal to ask on: give the answers by --answers FILE")
     saved = host.path(wanted.ANSWERS)
     answers = _read(saved) if saved.exists() else None
     job = wizard.interview(console, host, program(host, sys.argv), answers)

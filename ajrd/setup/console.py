@@ -99,4 +99,3 @@ class Terminal:
             f"  {printable(prompt)}", "", show_default=False, hide_input=hidden
         )
         return typed
-

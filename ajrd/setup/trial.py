@@ -32,10 +32,10 @@ _FILES: Mapping[Group, Mapping[str, tuple[str, ...]]] = {
 
 
 class Wrong(SetupError):
-    """What was answered to ``key`` does not work, for the reason in the message."""
+    """What was answered to ``key`` does not work, for the reason in the message, which names it."""
 
     def __init__(self, key: str, said: str) -> None:
-        super().__init__(said)
+        super().__init__(f"{key}: {said}")
         self.key = key
 
 

@@ -58,7 +58,7 @@ def _slurm(console: Console, job: Job) -> Job:
     while True:
         try:
             found = find(job)
-        except (SlurmUnavailable, Wrong) as error:
+        except Wrong as error:
             console.tell(str(error), Tone.FAULT)
             job = _asked(console, Group.SLURM, job, again=True)
             continue
@@ -67,9 +67,12 @@ def _slurm(console: Console, job: Job) -> Job:
 
 
 def find(job: Job) -> Found:
-    """What there is on this host; raises SlurmUnavailable, Wrong."""
+    """What there is on this host; raises Wrong if Slurm cannot be asked."""
     asyncio.run(tried(Group.SLURM, job))
-    return asyncio.run(gather(job.host, job.facts.program, job.answers.slurm))
+    try:
+        return asyncio.run(gather(job.host, job.facts.program, job.answers.slurm))
+    except SlurmUnavailable as error:
+        raise Wrong("slurm.conf", str(error)) from None
 
 
 def tell_found(console: Console, found: Found) -> None:
@@ -103,7 +106,7 @@ def ask_group(console: Console, group: Group, job: Job) -> Job:
             job = with_secrets(group, job)
             seen = asyncio.run(tried(group, job))
         except Wrong as wrong:
-            console.tell(f"{wrong.key}: {wrong}", Tone.FAULT)
+            console.tell(str(wrong), Tone.FAULT)
             job, again = without_secret(job, wrong.key), True
             continue
         tell_tried(console, seen)
@@ -115,7 +118,7 @@ def examine_all(console: Console, host: Host, program: str, answers: Answers) ->
     job = Job(host, replace(NOTHING, program=program), answers, Secrets())
     try:
         found = find(job)
-    except (SlurmUnavailable, Wrong) as error:
+    except Wrong as error:
         console.tell(str(error), Tone.FAULT)
         return None
     tell_found(console, found)
@@ -125,7 +128,7 @@ def examine_all(console: Console, host: Host, program: str, answers: Answers) ->
             job = with_secrets(group, job)
             tell_tried(console, asyncio.run(tried(group, job)))
         except Wrong as wrong:
-            console.tell(f"{wrong.key}: {wrong}", Tone.FAULT)
+            console.tell(str(wrong), Tone.FAULT)
             well = False
     return job if well else None
 
