@@ -46,37 +46,43 @@ def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> 
     if os.geteuid() != 0:
         raise SetupError("setup changes files of the system: run it as root (sudo ajrd setup)")
     host, console = Host(), Terminal(coloured())
-    if file is None:
-        _demand_terminal()
-        with _giving_up(console):
-            replace_config = closing.settle_config(console, host, replace_config)
-            job = _asked(console, host)
-    else:
-        job = _given(console, host, file)
-    planned = closing.tell_changes(console, job, replace_config, whole=dry_run)
-    if dry_run:
-        console.tell("This was a dry run: nothing was changed.")
-        return
-    with _giving_up(console):
+    with _giving_up(console, "Nothing was changed."):
+        job, replace_config = _wanted(console, host, file, replace_config)
+        planned = closing.tell_changes(console, job, replace_config, whole=dry_run)
+        if dry_run:
+            console.tell("This was a dry run: nothing was changed.")
+            return
         if planned and not (file or yes or closing.confirmed(console, planned)):
             raise click.Abort
-    closing.carry_out(console, job, replace_config)
-    sys.exit(asyncio.run(closing.examined(console, job)))
+    with _giving_up(console, "Interrupted: what was under way is taken back."):
+        closing.carry_out(console, job, replace_config)
+        sys.exit(asyncio.run(closing.examined(console, job)))
+
+
+@contextmanager
+def _giving_up(console: Console, said: str) -> Iterator[None]:
+    """Ctrl-C, the end of the input and a no end it all."""
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt):
+        console.tell(f"\n{said}")
+        sys.exit(_GIVEN_UP)
+
+
+def _wanted(
+    console: Console, host: Host, file: Path | None, replace_config: bool
+) -> tuple[Job, bool]:
+    """What a run goes by, and whether it may overwrite a configuration of others."""
+    if file is not None:
+        return _given(console, host, file), replace_config
+    _demand_terminal()
+    replace_config = closing.settle_config(console, host, replace_config)
+    return _asked(console, host), replace_config
 
 
 def _demand_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("there is no terminal to ask on: give the answers by --answers FILE")
-
-
-@contextmanager
-def _giving_up(console: Console) -> Iterator[None]:
-    """Ctrl-C, the end of the input and a no end it all."""
-    try:
-        yield
-    except click.Abort:
-        console.tell("\nNothing was changed.")
-        sys.exit(_GIVEN_UP)
 
 
 def _given(console: Console, host: Host, file: Path) -> Job:

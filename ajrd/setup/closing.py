@@ -13,6 +13,7 @@ from ajrd.config import Mode
 from ajrd.doctor.check import begin, examine, exit_code
 from ajrd.doctor.report import as_lines
 from ajrd.doctor.table import CHECKS
+from ajrd.errors import AjrdError
 from ajrd.setup import questions, run, wanted
 from ajrd.setup.console import Console, Tone
 from ajrd.setup.host import Host
@@ -22,6 +23,11 @@ from ajrd.setup.run import Planned
 from ajrd.setup.steps.configuration import is_replaceable
 from ajrd.setup.trying import hooks_wanted
 from ajrd.setup.wizard import yes_or_no
+
+_FAILED = (
+    "A step has failed, and what it had made is gone again; the steps before it stay. The same"
+    " command goes on where it stopped; ajrd uninstall takes back everything."
+)
 
 
 def settle_config(console: Console, host: Host, replace_config: bool) -> bool:
@@ -103,7 +109,15 @@ def carry_out(console: Console, job: Job, replace_config: bool) -> None:
     """Makes the changes; raises AjrdError when a step has failed and was taken back."""
     console.tell("")
     console.tell("Done", Tone.HEADING)
-    run.carry_out(job, lambda said: console.tell(said.splitlines()[0], Tone.GOOD), replace_config)
+    try:
+        run.carry_out(job, lambda said: console.tell(_first(said), Tone.GOOD), replace_config)
+    except AjrdError:
+        console.tell(_FAILED, Tone.FAULT)
+        raise
+
+
+def _first(said: str) -> str:
+    return said.splitlines()[0]
 
 
 async def examined(console: Console, job: Job) -> int:

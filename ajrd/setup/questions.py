@@ -254,9 +254,8 @@ def of(group: Group) -> tuple[Question, ...]:
     return tuple(question for question in QUESTIONS if question.group is group)
 
 
-def suggested(facts: Facts) -> Answers:
+def suggested(answers: Answers, facts: Facts) -> Answers:
     """What to begin with on a host that was never set up."""
-    answers = Answers()
     answers = put(answers, "database.socket", facts.mysql_socket or None)
     return put(answers, "hooks.controller", facts.slurm.here)
 

@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ajrd.config import Mode, WebSection
-from ajrd.doctor.check import unattended
+from ajrd.config import Config, Mode, WebSection
+from ajrd.doctor.check import DEFAULT, Look, unattended
 from ajrd.doctor.slurm import NEEDED
-from ajrd.errors import AjrdError, ConfigError
+from ajrd.doctor.web import port
+from ajrd.errors import AjrdError, ConfigError, WebUnavailable
 from ajrd.hooks import install
 from ajrd.logs.mounts import Mounts
 from ajrd.setup import wanted
@@ -93,12 +94,30 @@ def _try_rights(job: Job) -> None:
 
 async def _web(job: Job) -> Tried:
     answers = job.answers.web
-    checked("web", WebSection, socket=answers.socket, listen=answers.listen)
+    section = checked("web", WebSection, socket=answers.socket, listen=answers.listen)
     await asyncio.to_thread(_try_people, job)
     await asyncio.to_thread(_try_socket, job)
     if answers.listen:
-        await asyncio.to_thread(_try_port, answers.listen)
+        await _listening(section, answers.listen)
     return Tried()
+
+
+async def _listening(section: WebSection, listen: str) -> None:
+    try:
+        await asyncio.to_thread(_try_port, listen)
+    except WebUnavailable:
+        if not await _is_ours(section):
+            raise
+
+
+async def _is_ours(section: WebSection) -> bool:
+    """Does an ajrd listen there, as after an earlier run?"""
+    config = Config(web=section)
+    try:
+        answer = await port(Look(DEFAULT, config, "", None))
+    except AjrdError:
+        return False
+    return answer.document().get("alive") is True
 
 
 def _try_people(job: Job) -> None:

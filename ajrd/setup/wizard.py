@@ -37,7 +37,7 @@ def interview(console: Console, host: Host, program: str, saved: Answers | None)
         console, Job(host, replace(NOTHING, program=program), saved or Answers(), Secrets())
     )
     if saved is None:
-        job = replace(job, answers=questions.suggested(job.facts))
+        job = replace(job, answers=questions.suggested(job.answers, job.facts))
     for group in GROUPS:
         job = ask_group(console, group, job)
     return _kept(job)

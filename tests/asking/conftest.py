@@ -46,8 +46,8 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def job(root: Path) -> MakeJob:
     """What a run goes by, with these answers."""
 
-    def make(slurm: SlurmFacts = SLURM, socket: str = "", **answers: Any) -> Job:
-        facts = Facts("head", "/usr/bin/ajrd", slurm, socket)
+    def make(found: SlurmFacts = SLURM, socket: str = "", **answers: Any) -> Job:
+        facts = Facts("head", "/usr/bin/ajrd", found, socket)
         return Job(Host(root), facts, Answers.model_validate(answers), Secrets())
 
     return make

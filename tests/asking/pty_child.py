@@ -62,10 +62,8 @@ class OnTerminal:
 def on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[OnTerminal]:
     """Runs a command on a terminal of 80 columns; it is ended if it has not ended itself."""
     master, slave = pty.openpty()
-    child = subprocess.Popen(
-        argv, stdin=slave, stdout=slave, stderr=slave, env=dict(env), start_new_session=True,
-        preexec_fn=_take_terminal,
-    )  # fmt: skip
+    controlling = ["setsid", "--ctty", *argv]  # Ctrl-C is a signal there
+    child = subprocess.Popen(controlling, stdin=slave, stdout=slave, stderr=slave, env=dict(env))
     os.close(slave)
     try:
         yield OnTerminal(child, master)
@@ -74,11 +72,3 @@ def on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[OnTermi
             child.kill()
             child.wait()
         os.close(master)
-
-
-def _take_terminal() -> None:
-    """Makes it the controlling one, so that Ctrl-C is a signal (ioctl_tty(2))."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

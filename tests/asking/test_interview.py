@@ -61,6 +61,17 @@ def test_a_slurm_that_is_not_found_is_asked_for(
     assert job.facts.slurm.cluster == "lab"
 
 
+def test_where_slurm_was_found_is_kept_on_a_host_that_was_never_set_up(
+    lab: Cluster, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "QUESTION", 2.0)
+    monkeypatch.setenv("SLURM_CONF", "/none.conf")
+    console = Scripted({"Path of slurm.conf": [str(lab.conf)]})
+    job = interview(console, Host(root), PROGRAM, None)
+    assert job.answers.slurm.conf == str(lab.conf)
+    assert job.answers.hooks.controller, "slurmctld runs here: that is suggested"
+
+
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
     """Commands of a Slurm in which a recovery would not succeed."""

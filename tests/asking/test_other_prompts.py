@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ajrd.doctor import web
 from ajrd.logs.mounts import Mounts
 from ajrd.setup import trying
 from ajrd.setup.console import Tone
@@ -17,6 +18,7 @@ from ajrd.setup.questions import Group
 from ajrd.setup.wizard import ask_group
 from tests.asking.conftest import SLURM, MakeJob
 from tests.asking.scripted import Scripted
+from tests.outward.receiver import receiving, said
 
 RIGHT, PARTITIONS = "Right to act", "Partitions in which"
 LISTEN, OPERATORS = "ADDRESS:PORT", "Users who may see"
@@ -40,7 +42,7 @@ def test_rights_by_an_accounting_that_is_not_there(job: MakeJob) -> None:
 
 def test_a_slurm_user_that_this_host_does_not_know(job: MakeJob) -> None:
     console = Scripted({"Mode": ["act"], RIGHT: ["slurm-user", "given"]})
-    ask_group(console, Group.RECOVERY, job(slurm=replace(SLURM, user="nobody-here")))
+    ask_group(console, Group.RECOVERY, job(found=replace(SLURM, user="nobody-here")))
     assert console.fault == ("slurm.rights: this host has no user nobody-here, which is SlurmUser")
 
 
@@ -57,10 +59,19 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{other.getsockname()[1]}"
 
 
-def test_a_port_that_is_taken(job: MakeJob, taken: str) -> None:
+def test_a_port_that_is_taken(job: MakeJob, taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "QUESTION", 0.3)
     console = Scripted({LISTEN: [taken, "none"]})
     ask_group(console, Group.WEB, job())
     assert console.fault.startswith(f"web.listen: cannot listen on web.listen {taken}: another")
+
+
+def test_a_port_at_which_ajrd_listens_already(job: MakeJob) -> None:
+    with receiving() as receiver:
+        receiver.usual = said({"alive": True})
+        console = Scripted({LISTEN: [f"127.0.0.1:{receiver.port}"]})
+        ask_group(console, Group.WEB, job())
+    assert console.said(Tone.FAULT) == []
 
 
 @pytest.mark.parametrize(
@@ -139,13 +150,13 @@ def test_a_hook_that_the_site_has_already(job: MakeJob, root: Path) -> None:
 def test_a_slurm_conf_that_is_not_on_this_host(job: MakeJob) -> None:
     console = Scripted({LINES: ["y", "n"]})
     elsewhere = replace(SLURM, conf="/run/slurm/conf/slurm.conf")
-    ask_group(console, Group.HOOKS, job(slurm=elsewhere, hooks={"controller": True}))
+    ask_group(console, Group.HOOKS, job(found=elsewhere, hooks={"controller": True}))
     assert console.fault.startswith("hooks.edit_slurm_conf: cannot read ")
 
 
 def test_hooks_of_slurmctld_are_not_asked_for_where_it_does_not_run(job: MakeJob) -> None:
     console = Scripted()
-    ask_group(console, Group.HOOKS, job(slurm=replace(SLURM, here=False)))
+    ask_group(console, Group.HOOKS, job(found=replace(SLURM, here=False)))
     assert len(console.asked) == 1
 
 

@@ -50,13 +50,13 @@ def test_a_question_fits_a_terminal_and_explains_itself(question: Question) -> N
 
 
 def test_the_simple_case_is_few_questions() -> None:
-    made = replace(job(), answers=suggested(FACTS))
+    made = replace(job(), answers=suggested(Answers(), FACTS))
     asked = [each for each in QUESTIONS if each.when(made) and not each.rare(made)]
     assert len(asked) <= 11
 
 
 def test_what_was_found_is_suggested() -> None:
-    found = suggested(FACTS)
+    found = suggested(Answers(), FACTS)
     assert found.database.socket == "/run/mysqld/mysqld.sock"
     assert found.hooks.controller
 
