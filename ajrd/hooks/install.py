@@ -163,7 +163,7 @@ def edit(conf: Path, text: str, now: datetime) -> Path | None:
             return None
         backup = conf.with_name(backup_name(conf.name, now))
         _write(backup, before, seen.st_mode & 0o777, seen)
-        rewrite(conf, text)
+        _write(conf.resolve(), text, seen.st_mode & 0o777, seen)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot change {conf}: {error}") from None
     return backup
@@ -172,12 +172,6 @@ def edit(conf: Path, text: str, now: datetime) -> Path | None:
 def backup_name(name: str, now: datetime) -> str:
     """What the copy of slurm.conf is called."""
     return f"{name}.before-ajrd-{now:%Y%m%dT%H%M%S}"
-
-
-def rewrite(conf: Path, text: str) -> None:
-    """Replaces slurm.conf as a whole; owner, group and mode stay; raises OSError."""
-    seen = conf.stat()
-    _write(conf.resolve(), text, seen.st_mode & 0o777, seen)
 
 
 def _write(path: Path, text: str, mode: int, like: os.stat_result | None = None) -> None:

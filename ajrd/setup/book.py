@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ajrd.errors import SetupError
-from ajrd.setup.host import Host, sync
+from ajrd.setup.host import Host, sync, unfinished
 
 HOME = "/etc/ajrd"
 BOOK = f"{HOME}/setup-made.json"
@@ -98,9 +98,13 @@ class SlurmAccount:
 
 @dataclass(frozen=True, slots=True)
 class SlurmConf:
-    """The lines of the hooks in slurm.conf. ``complete``: Slurm has read them."""
+    """The lines of the hooks in slurm.conf. ``complete``: Slurm has read them.
+
+    ``open_end``: its last line had no newline.
+    """
 
     path: str
+    open_end: bool
     complete: bool = False
 
 
@@ -195,6 +199,7 @@ class Book:
         home, nascent = self._host.path(HOME), self._host.path(_NASCENT)
         if self.records not in ((), (Folder(HOME),)) or not self._host.path(BOOK).exists():
             return
+        self._host.path(unfinished(BOOK)).unlink(missing_ok=True)
         if self.records and os.listdir(home) == [Path(BOOK).name]:
             os.rename(home, nascent)
             sync(nascent.parent)

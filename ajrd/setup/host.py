@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,19 +90,23 @@ class Host:
                 yield line.split(":")
 
     def write(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-        """A whole file that survives a crash, or none; raises OSError."""
-        path = self.path(name)
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        """A whole file that survives a crash, or none; raises OSError.
+
+        What a run that was killed has left of it is known by its name.
+        """
+        path, new = self.path(name), self.path(unfinished(name))
+        new.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
-            with open(descriptor, "wb") as file:
+            with open(os.open(new, flags, 0o600), "wb") as file:
                 file.write(content)
-                os.fchown(descriptor, uid, gid)
-                os.fchmod(descriptor, mode)
+                os.fchown(file.fileno(), uid, gid)
+                os.fchmod(file.fileno(), mode)
                 file.flush()
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
             os.rename(new, path)
         except BaseException:
-            os.unlink(new)
+            new.unlink(missing_ok=True)
             raise
         sync(path.parent)
 
@@ -134,6 +137,12 @@ class Host:
         except subprocess.TimeoutExpired:
             raise SetupError(f"{' '.join(argv)} did not end within {limit:g} s") from None
         return Done(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def unfinished(name: str) -> str:
+    """What a file is called while it is written."""
+    folder, _, last = name.rpartition("/")
+    return f"{folder}/.{last}.ajrd-new"
 
 
 def sync(folder: Path) -> None:

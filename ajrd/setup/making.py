@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ajrd.errors import AjrdError, SetupError
 from ajrd.setup.book import Before, Book, File, Folder, Record
-from ajrd.setup.host import Host
+from ajrd.setup.host import Host, unfinished
 from ajrd.setup.job import Job
 
 
@@ -86,7 +86,6 @@ class Work:
                 entry.settle()
             except (OSError, AjrdError) as error:
                 failed.append(str(error))
-        self.book.close()
         return failed
 
 
@@ -218,12 +217,22 @@ def _make_file(work: Work, wanted: Text) -> None:
 
 def put_back(host: Host, path: str, before: Before | None) -> None:
     """A file as it was, or away if it was not there."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        host.path(unfinished(path)).unlink()
     if before is None:
         with suppress(FileNotFoundError, NotADirectoryError):
             host.path(path).unlink()
         return
     if look(host, path) != before:
         host.write(path, encoded(before.text), before.mode, before.uid, before.gid)
+
+
+def rewrite(host: Host, path: str, text: str) -> None:
+    """Another text for a file that stays what and where it is, behind a link as well."""
+    there = host.path(path).resolve()
+    seen = there.stat()
+    name = f"/{there.relative_to(host.root.resolve())}"
+    host.write(name, encoded(text), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid)
 
 
 def remove_folder(there: Path) -> bool:

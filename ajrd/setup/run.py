@@ -11,7 +11,7 @@ from ajrd.errors import AjrdError, SetupError
 from ajrd.setup.book import Book
 from ajrd.setup.job import Job
 from ajrd.setup.making import Change, Work
-from ajrd.setup.steps import STEPS, Step
+from ajrd.setup.steps import STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Planned:
 
 def preview(job: Job, replace_config: bool = False) -> list[Planned]:
     """Every step that would change something; raises AjrdError for what would stop it."""
-    work = _begin(job, replace_config)
+    work = begin(job, replace_config)
     planned = [Planned(name, tuple(c.said for c in step(work))) for name, step in STEPS.items()]
     return [step for step in planned if step.changes]
 
@@ -35,19 +35,21 @@ def carry_out(job: Job, tell: Callable[[str], None], replace_config: bool = Fals
     Raises AjrdError if a step fails: what it had made is gone again, and the steps before it stay,
     so that a repetition goes on there.
     """
-    work = _begin(job, replace_config)
-    for name, step in STEPS.items():
-        _do(work, name, step, tell)
+    work = begin(job, replace_config)
+    for name in STEPS:
+        do(work, name, tell)
 
 
-def _begin(job: Job, replace_config: bool) -> Work:
+def begin(job: Job, replace_config: bool = False) -> Work:
+    """What the steps of one run share; raises SetupError for a book that cannot be read."""
     return Work(job, Book.read(job.host), datetime.now().astimezone(), replace_config)
 
 
-def _do(work: Work, name: str, step: Step, tell: Callable[[str], None]) -> None:
+def do(work: Work, name: str, tell: Callable[[str], None]) -> None:
+    """One step; raises AjrdError if it fails, and what it had made is gone again."""
     old = os.umask(0o022)
     try:
-        changes: list[Change] = list(step(work))
+        changes: list[Change] = list(STEPS[name](work))
         for change in changes:
             change.make()
             tell(change.said)

@@ -27,8 +27,8 @@ from ajrd.setup.book import (
     State,
     SystemUser,
 )
-from ajrd.setup.host import Host
-from ajrd.setup.making import Change, Work, put_back, remove_folder, saying
+from ajrd.setup.host import Host, unfinished
+from ajrd.setup.making import Change, Work, put_back, remove_folder, rewrite, saying
 from ajrd.setup.slurmtools import Tools
 from ajrd.setup.systemd import Systemd
 from ajrd.store.address import Address, Tls
@@ -56,8 +56,8 @@ def take_back(record: Record, host: Host, tools: Tools, admin: Admin) -> None:
                 drop_account(db, Account(name, place))
         case SlurmAccount():
             slurm_account(tools, record)
-        case SlurmConf(path):
-            slurm_conf(host, tools, path)
+        case SlurmConf():
+            slurm_conf(host, tools, record)
         case Enabled():
             enabled(host, record)
 
@@ -120,13 +120,17 @@ def slurm_account(tools: Tools, made: SlurmAccount) -> None:
         tools.account("delete", "user", f"name={made.name}")
 
 
-def slurm_conf(host: Host, tools: Tools, path: str) -> None:
+def slurm_conf(host: Host, tools: Tools, made: SlurmConf) -> None:
     """The lines go, and Slurm is told; without slurm.conf there is nobody to tell."""
-    conf = host.path(path)
+    conf = host.path(made.path)
     if not conf.exists():
         return
-    with saying(f"take ajrd's lines out of {path}"):
-        install.rewrite(conf, install.without_lines(conf.read_text(encoding="utf-8")))
+    with saying(f"take ajrd's lines out of {made.path}"):
+        host.path(unfinished(made.path)).unlink(missing_ok=True)
+        seen = conf.read_text(encoding="utf-8")
+        left = install.without_lines(seen)
+        if left != seen:
+            rewrite(host, made.path, left.removesuffix("\n") if made.open_end else left)
     tools.reconfigure()
 
 

@@ -11,6 +11,7 @@ Step = Callable[[Work], Iterator[Change]]
 
 #: In the order in which they are done: each may rely on those before it.
 STEPS: Mapping[str, Step] = {
+    "home": places.home,
     "user": people.user,
     "folders": places.folders,
     "credentials": places.credentials,

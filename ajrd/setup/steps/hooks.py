@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ajrd.setup.making import (
     folder,
     look,
     put_back,
+    rewrite,
     saying,
 )
 from ajrd.setup.slurmtools import Tools
@@ -104,7 +106,7 @@ def _away(work: Work, where: Mapping[str, str]) -> Iterator[Change]:
 def _lines(work: Work, where: Mapping[str, str]) -> Iterator[Change]:
     """ajrd's lines: those that are wanted, or none."""
     conf = work.job.facts.slurm.conf
-    known = work.book.find(SlurmConf(conf))
+    known = _known(work, conf)
     if not (work.job.answers.hooks.edit_slurm_conf and where):
         yield from undoing.obsolete(work, known)
         return
@@ -113,12 +115,17 @@ def _lines(work: Work, where: Mapping[str, str]) -> Iterator[Change]:
         text = install.with_hooks(seen, {name: Path(path) for name, path in where.items()})
     except ConfigError as error:
         raise SetupError(f"{error}; here that is: hooks.edit_slurm_conf: false") from None
-    if text != seen or (isinstance(known, SlurmConf) and not known.complete):
+    if text != seen or (known and not known.complete):
         lines = [f"{install.HOOKS[name]}={path}" for name, path in where.items()]
         yield Change(
             "\n  ".join([f"put into {conf}:", *lines]), lambda: _edit(work, conf, seen, text)
         )
         yield Change("scontrol reconfigure", lambda: _reconfigure(work, conf))
+
+
+def _known(work: Work, conf: str) -> SlurmConf | None:
+    found = work.book.find(SlurmConf(conf, open_end=False))
+    return found if isinstance(found, SlurmConf) else None
 
 
 def _read(work: Work, conf: str) -> str:
@@ -135,14 +142,16 @@ def _edit(work: Work, conf: str, seen: str, text: str) -> None:
         return
     with saying(f"change {conf}"):
         _keep_copy(work, conf, seen)
-        work.record(SlurmConf(conf), lambda: _as_before(work, conf, seen))
-        install.rewrite(work.host.path(conf), text)
+        known = _known(work, conf) or SlurmConf(conf, not seen.endswith("\n"))
+        work.record(replace(known, complete=False), lambda: _as_before(work, conf, seen))
+        rewrite(work.host, conf, text)
 
 
 def _keep_copy(work: Work, conf: str, text: str) -> None:
     name = install.backup_name(conf, work.now)
     status = work.host.path(conf).stat()
-    before = look(work.host, name)
+    known = work.book.file(name)
+    before = known.before if known else look(work.host, name)
     work.record(File(name, (digest_of(text),), before), lambda: put_back(work.host, name, before))
     mode = stat.S_IMODE(status.st_mode)
     work.host.write(name, encoded(text), mode, status.st_uid, status.st_gid)
@@ -150,11 +159,12 @@ def _keep_copy(work: Work, conf: str, text: str) -> None:
 
 def _as_before(work: Work, conf: str, text: str) -> None:
     """Also in slurmctld, if it listens: it may have read the lines and failed afterwards."""
-    install.rewrite(work.host.path(conf), text)
+    rewrite(work.host, conf, text)
     tools = Tools.of(work.job)
     tools.host.tried(tools.command("scontrol"), "reconfigure")
 
 
 def _reconfigure(work: Work, conf: str) -> None:
     Tools.of(work.job).reconfigure()
-    work.book.change(SlurmConf(conf, complete=True))
+    if known := _known(work, conf):
+        work.book.change(replace(known, complete=True))

@@ -56,4 +56,6 @@ def service_group(work: Work) -> str:
     """The group of the service's user, by name."""
     name = wanted.service_user(work.job.answers, work.job.facts)
     seen = work.host.user(name)
-    return work.host.group_name(seen.gid) if seen else name
+    if seen is None or work.host.group(name) == seen.gid:
+        return name
+    return work.host.group_name(seen.gid)

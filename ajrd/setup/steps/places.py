@@ -11,17 +11,27 @@ from ajrd.errors import SetupError
 from ajrd.setup import undoing, wanted
 from ajrd.setup.answers import Kind
 from ajrd.setup.book import State
-from ajrd.setup.making import Change, Owner, Text, Work, file, folder, look
+from ajrd.setup.making import Change, Owner, Text, Work, file, folder, look, saying
 from ajrd.setup.steps.people import service_group
 
 _SHIPPED, _OWN = "/usr/lib/tmpfiles.d/ajrd.conf", "/etc/tmpfiles.d/ajrd.conf"
 
 
+def home(work: Work) -> Iterator[Change]:
+    """The folder of the configuration, and of the book."""
+    if not work.host.path(wanted.HOME).exists():
+        yield Change(f"make folder {wanted.HOME} (755 root:root)", lambda: _begin(work))
+
+
+def _begin(work: Work) -> None:
+    work.undone_by(work.book.close)
+    with saying(f"make folder {wanted.HOME}"):
+        work.book.begin()
+
+
 def folders(work: Work) -> Iterator[Change]:
     """Those of the configuration, and those that the hooks write into."""
     group = service_group(work)
-    if not work.host.path(wanted.HOME).exists():
-        yield Change(f"make folder {wanted.HOME} (755 root:root)", work.book.begin)
     yield from folder(work, wanted.RULES, 0o755, Owner())
     yield from folder(work, wanted.CREDENTIALS, 0o750, Owner("root", group))
     for path in wanted.STATE:
