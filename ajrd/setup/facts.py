@@ -15,6 +15,7 @@ from ajrd.doctor import slurm
 from ajrd.doctor.check import DEFAULT, Level, Look, NotAsked, Verdict, examine, unattended
 from ajrd.errors import SetupError, SlurmUnavailable
 from ajrd.setup.answers import SlurmAnswers
+from ajrd.setup.book import Book, DatabaseUser
 from ajrd.setup.host import Host
 
 #: Where servers of the distributions listen.
@@ -59,13 +60,14 @@ class Facts:
     """This host.
 
     ``program`` is the path by which ajrd is started; ``mysql_socket`` that of a server that runs
-    here, "" if there is none.
+    here, "" if there is none. ``made``: users of the database (name, host) whom setup has made.
     """
 
     hostname: str
     program: str
     slurm: SlurmFacts
     mysql_socket: str = ""
+    made: frozenset[tuple[str, str]] = frozenset()
 
 
 #: Before anything was looked at.
@@ -81,7 +83,7 @@ class Found:
 
 
 async def gather(host: Host, program: str, answers: SlurmAnswers) -> Found:
-    """Looks at Slurm and this host; raises SlurmUnavailable if slurmctld does not answer."""
+    """Looks at Slurm and this host; raises SlurmUnavailable, SetupError."""
     unattended()
     section = SlurmSection(conf=answers.conf, bin_dir=answers.bin_dir)
     look = Look(DEFAULT, Config(slurm=section), "", None)
@@ -91,7 +93,7 @@ async def gather(host: Host, program: str, answers: SlurmAnswers) -> Found:
     finally:
         await look.end()
     doubts = (each for each in verdicts if each.finding.level in (Level.WARN, Level.FAIL))
-    facts = Facts(socket.gethostname(), program, found, mysql_socket(host))
+    facts = Facts(socket.gethostname(), program, found, mysql_socket(host), _made(host))
     return Found(facts, tuple(doubts))
 
 
@@ -125,6 +127,11 @@ def hostname_among(hostname: str, settings: Mapping[str, str]) -> bool:
     }
     short = {name.partition(".")[0] for name in named}
     return hostname in named or hostname.partition(".")[0] in short
+
+
+def _made(host: Host) -> frozenset[tuple[str, str]]:
+    users = (record for record in Book.read(host).records if isinstance(record, DatabaseUser))
+    return frozenset((user.name, user.host) for user in users if user.complete)
 
 
 def mysql_socket(host: Host) -> str:

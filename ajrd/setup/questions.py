@@ -111,10 +111,24 @@ def _by_port(job: Job) -> bool:
     return _mysql(job) and not job.answers.database.socket
 
 
-def _made_already(job: Job) -> bool:
-    """Nobody needs to make a database or users, if all that is wanted is there."""
-    database = job.answers.database
-    return database.password_file is not None and database.reader is None
+def reader_is_new(job: Job) -> bool:
+    """Is a reader wanted that is still to be made, by this head node?"""
+    database, made = job.answers.database, job.facts.made
+    if database.reader is None or (database.reader, database.reader_host) in made:
+        return False
+    second = job.answers.host.pair and database.password_file and not _hosts_made(job)
+    return not second
+
+
+def _hosts_made(job: Job) -> set[str]:
+    return {host for name, host in job.facts.made if name == job.answers.database.user}
+
+
+def is_made(job: Job) -> bool:
+    """Is all there that an administrator of the server would have to make?"""
+    database, hosts = job.answers.database, _hosts_made(job)
+    more = bool(hosts) and not {*database.clients} <= hosts
+    return database.password_file is not None and not more and not reader_is_new(job)
 
 
 def _administrator(job: Job) -> str | None:
@@ -162,7 +176,10 @@ QUESTIONS: tuple[Question, ...] = (
         when=_mysql,
     ),
     Question(_G.DATABASE, "database.host", "Host of the server", when=_mysql),
-    Question(_G.DATABASE, "database.socket", "Its socket", when=_local),
+    Question(
+        _G.DATABASE, "database.socket", "Its socket", when=_local,
+        rare=lambda job: not (job.answers.database.socket or job.facts.mysql_socket),
+    ),
     Question(_G.DATABASE, "database.port", "Its port", when=_by_port),
     Question(
         _G.DATABASE, "database.ca", "File with the certificates to trust (TLS)", empty="no TLS",
@@ -171,7 +188,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(_G.DATABASE, "database.name", "Name of the database", when=_mysql),
     Question(_G.DATABASE, "database.user", "User of the service in it", when=_mysql),
     Question(
-        _G.DATABASE, "database.password_file", "File with that user's password, if it exists",
+        _G.DATABASE, "database.password_file", "File with its password, if it exists",
         when=_mysql,
     ),
     Question(
@@ -190,12 +207,12 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         _G.DATABASE, "database.admin_user", "Administrator of the server, for this run alone",
-        empty="root, by the socket", when=_mysql, better=_administrator, rare=_made_already,
+        empty="root, by the socket", when=_mysql, better=_administrator, rare=is_made,
     ),
     Question(
         _G.DATABASE, "database.admin_password_file", "Password of the administrator", Form.HIDDEN,
         when=lambda job: _mysql(job) and job.answers.database.admin_user is not None,
-        rare=_made_already, into="admin",
+        rare=is_made, into="admin",
     ),
     Question(
         _G.DATABASE, "host.uid", "Number of the user ajrd, the same on both", empty="any",

@@ -13,12 +13,13 @@ from ajrd.logs.mounts import Mounts
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, DatabaseAnswers, Kind
 from ajrd.setup.job import Job
-from ajrd.setup.questions import LOCAL
+from ajrd.setup.questions import LOCAL, is_made, reader_is_new
 from ajrd.setup.trial import REQUEST, Tried, Wrong, held, tls
 from ajrd.store.address import Address
-from ajrd.store.administration import Refused, as_service
+from ajrd.store.administration import Refused, as_service, entered
 from ajrd.store.engine import Database
-from ajrd.store.founding import Examined, examine, refuse
+from ajrd.store.founding import Examined, examine, hosts_of, refuse
+from ajrd.store.granting import Reader
 from ajrd.store.inspection import inspect
 
 _OTHER = (
@@ -80,10 +81,12 @@ def _try_uid(job: Job) -> None:
 async def _server(job: Job) -> Tried:
     database, address = job.answers.database, _address(job)
     refused = await _try_service(address, job)
-    if not refused and database.password_file and not database.reader:
+    if not refused and is_made(job):
         return Tried((f"{_where(address)}, as {database.user}, who may do what it must",))
     found = await asyncio.to_thread(_examined, address, job, refused)
     _judge(found, job, refused)
+    if reader_is_new(job):
+        await asyncio.to_thread(_try_reader, address, job)
     tables = "is there" if found.exists else "will be made"
     well = f"{_version(found)} at {_where(address)}; database {database.name} {tables}"
     return Tried((well,), (_OTHER,) if job.answers.host.pair and not database.clients else ())
@@ -151,6 +154,19 @@ def _examined(address: Address, job: Job, refused: str) -> Examined:
         raise Wrong(_key(database, error), str(error)) from None
     except ConfigError as error:
         raise Wrong("database.admin_defaults_file", str(error)) from None
+
+
+def _try_reader(address: Address, job: Job) -> None:
+    """Its name must be free."""
+    database = job.answers.database
+    try:
+        reader = Reader(database.reader or "", database.reader_host)
+    except ConfigError as error:
+        raise Wrong("database.reader", str(error)) from None
+    with entered(address, wanted.admin(database, job.facts, job.secrets)) as db:
+        if reader.host in hosts_of(db, reader.name):
+            said = f"there is a user {reader.account} already: give another name"
+            raise Wrong("database.reader", said)
 
 
 def _key(database: DatabaseAnswers, error: StoreUnavailable) -> str:

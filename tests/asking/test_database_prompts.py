@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,9 +27,9 @@ from tests.asking.scripted import END, Scripted
 from tests.database.server import Schema, Server, a_certificate
 from tests.loki.double import Double
 
-HOST, SOCKET, PORT = "Host of the server", "Its socket", "Its port"
+HOST, PORT, READER = "Host of the server", "Its port", "User for Grafana"
 CA, NAME, USER = "File with the certificates", "Name of the database", "User of the service"
-FILE, ADMIN, PASSWORD = "File with that user's", "Administrator", "Password of the administrator"
+FILE, ADMIN, PASSWORD = "File with its password", "Administrator", "Password of the administrator"
 BOSS = "right-\u00e4-horse"
 EVERYTHING = (
     "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA; SELECT User, Host FROM mysql.user"
@@ -204,6 +205,33 @@ def test_what_an_administrator_of_databases_has_made_needs_none(
     assert console.said(Tone.FAULT) == []
     assert not any(each.startswith(ADMIN) for each in console.asked)
     assert found.secrets.database == mysql.password_file.read_text().strip()
+
+
+def test_what_an_earlier_run_has_made_needs_no_administrator(
+    server: Server, job: MakeJob, mysql: Schema
+) -> None:
+    name = mysql.name
+    before = {
+        "kind": "mysql", "host": "127.0.0.1", "port": server.port, "name": name, "user": name,
+        "password_file": str(mysql.password_file), "reader": "grafana",
+    }  # fmt: skip
+    made = job(database=before)
+    users = frozenset({(name, "%"), ("grafana", "localhost")})
+    made = replace(made, facts=replace(made.facts, made=users))
+    console = Scripted()
+    ask_group(console, Group.DATABASE, made)
+    assert console.said(Tone.FAULT) == []
+    assert not any(each.startswith(ADMIN) for each in console.asked)
+
+
+def test_a_reader_whose_name_is_taken(server: Server, job: MakeJob) -> None:
+    answers = {**script(server), READER: ["boss", "a b", "grafana"], "Host from": ["%", "%", "%"]}
+    console = Scripted(answers)
+    ask_group(console, Group.DATABASE, job())
+    assert console.said(Tone.FAULT) == [
+        "database.reader: there is a user boss@% already: give another name",
+        "database.reader: 'a b' cannot be the name of a reader: letters, digits, _.-",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,6 @@ def test_a_secret_is_not_shown_while_it_is_typed(environ: dict[str, str], mysql:
         for question, answer in (
             ("Does a second head node run ajrd on it, too [n]: ", ""),
             ("Host of the server [localhost]: ", "127.0.0.1"),
-            ("Its socket [none]: ", "none"),
             ("Its port [3306]: ", str(mysql.server.port)),
             ("(TLS) [no TLS]: ", ""),
             ("Name of the database [ajrd]: ", ""),
