@@ -55,7 +55,8 @@ def setup(file: Path | None, dry_run: bool, replace_config: bool, yes: bool) -> 
         if planned and not (file or yes or closing.confirmed(console, planned)):
             raise click.Abort
     with _giving_up(console, "Interrupted: what was under way is taken back."):
-        closing.carry_out(console, job, replace_config)
+        if planned:
+            closing.carry_out(console, job, replace_config)
         sys.exit(asyncio.run(closing.examined(console, job)))
 
 

@@ -72,7 +72,8 @@ async def _recovery(job: Job) -> Tried:
         said = f"Slurm knows no partition {', '.join(unknown)}; there are: {there}"
         raise Wrong("recovery.partitions", said)
     await asyncio.to_thread(_try_rights, job)
-    return Tried()
+    as_root = job.answers.slurm.rights is Rights.SLURM_USER and facts.user == "root"
+    return Tried((), ("SlurmUser is root, and so will be the service",) if as_root else ())
 
 
 def _try_rights(job: Job) -> None:

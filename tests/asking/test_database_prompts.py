@@ -6,7 +6,7 @@ A sentence names the cause, the group is asked again, and nothing is made.
 from __future__ import annotations
 
 import asyncio
-import socket
+import socket as sockets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +110,23 @@ def test_what_was_right_is_the_default_when_a_group_is_asked_again(
     assert BOSS not in console.shown
 
 
+def test_by_a_socket_of_this_host_nobody_needs_a_password(server: Server, job: MakeJob) -> None:
+    socket = str(server.database.socket)
+    console = Scripted({"Kind": ["mysql"]})
+    found = ask_group(console, Group.DATABASE, job(socket=socket, database={"socket": socket}))
+    assert console.said(Tone.FAULT) == console.hidden == []
+    assert found.answers.database.admin_user is None
+    assert f"Its socket [{socket}]" in console.asked
+
+
+def test_a_socket_that_is_not_there(server: Server, job: MakeJob) -> None:
+    right = str(server.database.socket)
+    console = Scripted({"Kind": ["mysql"], "Its socket": ["/none.sock", right]})
+    ask_group(console, Group.DATABASE, job(socket=right))
+    assert console.fault.endswith("there is no socket /none.sock")
+    assert console.fault.startswith("database.socket: ")
+
+
 def test_a_wrong_password_is_not_offered_again(server: Server, job: MakeJob) -> None:
     console = Scripted(script(server, typed="wrong"))
     ask_group(console, Group.DATABASE, job())
@@ -122,7 +139,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
     server: Server, job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(try_database, "REQUEST", 0.5)
-    with socket.create_server(("127.0.0.1", free_block(1))) as silent:
+    with sockets.create_server(("127.0.0.1", free_block(1))) as silent:
         port = str(silent.getsockname()[1])
         console = Scripted(script(server, port=port))
         ask_group(console, Group.DATABASE, job())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import click
@@ -62,13 +63,17 @@ def test_a_slurm_that_is_not_found_is_asked_for(
 
 
 def test_where_slurm_was_found_is_kept_on_a_host_that_was_never_set_up(
-    lab: Cluster, root: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Cluster, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "QUESTION", 2.0)
-    monkeypatch.setenv("SLURM_CONF", "/none.conf")
-    console = Scripted({"Path of slurm.conf": [str(lab.conf)]})
+    found = shutil.which("scontrol", path=lab.env["PATH"])
+    assert found is not None
+    monkeypatch.setenv("SLURM_CONF", str(lab.conf))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = str(Path(found).parent)
+    console = Scripted({"Folder of Slurm's commands": [folder]})
     job = interview(console, Host(root), PROGRAM, None)
-    assert job.answers.slurm.conf == str(lab.conf)
+    assert console.fault.startswith("slurm.bin_dir: scontrol, squeue, scancel not in PATH")
+    assert job.answers.slurm.bin_dir == folder
     assert job.answers.hooks.controller, "slurmctld runs here: that is suggested"
 
 

@@ -46,6 +46,12 @@ def test_a_slurm_user_that_this_host_does_not_know(job: MakeJob) -> None:
     assert console.fault == ("slurm.rights: this host has no user nobody-here, which is SlurmUser")
 
 
+def test_a_service_that_would_be_root_is_a_doubt(job: MakeJob) -> None:
+    console = Scripted({"Mode": ["act"], RIGHT: ["slurm-user"]})
+    ask_group(console, Group.RECOVERY, job())
+    assert console.said(Tone.DOUBT) == ["SlurmUser is root, and so will be the service"]
+
+
 def test_who_acts_needs_a_right(job: MakeJob) -> None:
     console = Scripted({"Mode": ["act"], RIGHT: ["none", "given"]})
     ask_group(console, Group.RECOVERY, job())

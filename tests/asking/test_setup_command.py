@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from ajrd.cli.setup import setup
 from ajrd.errors import ConfigError, SetupError
@@ -95,11 +94,12 @@ def test_a_secret_is_not_shown_while_it_is_typed(environ: dict[str, str], mysql:
     assert not Path("/etc/ajrd").exists()
 
 
-def run(*argv: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ARGV, *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=120,
-    )  # fmt: skip
+@pytest.fixture
+def run(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the command without a terminal."""
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+    return lambda *argv: CliRunner().invoke(setup, argv)
 
 
 def test_without_a_terminal_it_wants_answers() -> None:
@@ -109,26 +109,26 @@ def test_without_a_terminal_it_wants_answers() -> None:
 
 
 def test_answers_of_a_file_are_tried_before_anything_is_changed(
-    environ: dict[str, str], tmp_path: Path
+    run: Callable[..., Result], tmp_path: Path
 ) -> None:
     answers = {"recovery": {"partitions": ["gone"]}, "loki": {"url": "http://127.0.0.1:1"}}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(answers))
-    done = run("--answers", str(tmp_path / "a.yaml"), env=environ)
-    assert done.returncode == 3
-    assert "fail  recovery.partitions: Slurm knows no partition gone" in done.stdout
-    assert "fail  loki.url: " in done.stdout
-    assert done.stdout.endswith("Nothing was changed.\n")
+    done = run("--answers", str(tmp_path / "a.yaml"))
+    assert done.exit_code == 3
+    assert "fail  recovery.partitions: Slurm knows no partition gone" in done.output
+    assert "fail  loki.url: " in done.output
+    assert done.output.endswith("Nothing was changed.\n")
     assert not Path("/etc/ajrd").exists()
 
 
 def test_what_would_be_changed_is_shown_without_a_terminal(
-    environ: dict[str, str], tmp_path: Path
+    run: Callable[..., Result], tmp_path: Path
 ) -> None:
     (tmp_path / "a.yaml").write_text("")
-    done = run("--answers", str(tmp_path / "a.yaml"), "--dry-run", env=environ)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "+  mode: observe" in done.stdout
-    assert "\x1b" not in done.stdout
+    done = run("--answers", str(tmp_path / "a.yaml"), "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "+  mode: observe" in done.output
+    assert "\x1b" not in done.output
     assert not Path("/etc/ajrd").exists()
 
 
