@@ -79,7 +79,7 @@ def _try_uid(job: Job) -> None:
 
 
 async def _server(job: Job) -> Tried:
-    database, address = job.answers.database, _address(job)
+    database, address = job.answers.database, await asyncio.to_thread(_address, job)
     refused = await _try_service(address, job)
     if not refused and is_made(job):
         return Tried((f"{_where(address)}, as {database.user}, who may do what it must",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ajrd.config import HardwareApiSection
 from ajrd.errors import RemoteUnavailable
 from ajrd.hardware.checkup import tried
@@ -21,10 +23,11 @@ async def try_hardware(job: Job) -> Tried:
     answers = job.answers.hardware
     if not answers.url:
         return Tried()
+    trusted = await asyncio.to_thread(tls, "hardware.ca", answers.ca)
     with held(job.secrets.hardware) as file:
         section = checked(
             "hardware", HardwareApiSection, url=answers.url, verdict_url=answers.verdict_url,
-            token_file=file, tls=tls("hardware.ca", answers.ca), timeout=REQUEST,
+            token_file=file, tls=trusted, timeout=REQUEST,
         )  # fmt: skip
         try:
             return Tried((await tried(section),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ajrd.config import LokiAuth, LokiSection
 from ajrd.errors import ConfigError, LokiDenied, LokiRefused, LokiUnavailable
 from ajrd.loki.checkup import client_of, newest
@@ -18,10 +20,11 @@ async def try_loki(job: Job) -> Tried:
     answers = job.answers.loki
     if not answers.url:
         return Tried()
+    trusted = await asyncio.to_thread(tls, "loki.ca", answers.ca)
     with held(job.secrets.loki) as file:
         section = checked(
             "loki", LokiSection, url=answers.url, tenants=answers.tenants, jobs=answers.jobs,
-            nodes=answers.nodes, tls=tls("loki.ca", answers.ca), timeout=REQUEST,
+            nodes=answers.nodes, tls=trusted, timeout=REQUEST,
             auth=LokiAuth(
                 user=answers.user,
                 password_file=file if answers.user else None,

@@ -23,7 +23,7 @@ from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
-from ajrd.setup.trial import Trial, Tried, Wrong, checked
+from ajrd.setup.trial import Trial, Tried, Wrong, checked, with_secrets
 from ajrd.setup.try_database import try_database
 from ajrd.setup.try_hardware import try_hardware
 from ajrd.setup.try_loki import try_loki
@@ -36,17 +36,21 @@ _LONGEST_SOCKET, _PRIVILEGED = 107, 1023
 _RUN = "/run/ajrd"
 
 
-async def tried(group: Group, job: Job) -> Tried:
-    """Tries a group; raises Wrong, after :data:`LIMIT` seconds at the latest."""
+async def tried(group: Group, job: Job) -> tuple[Job, Tried]:
+    """Reads the secrets of a group and tries it; the job with them, and what was seen.
+
+    Raises Wrong, after :data:`LIMIT` seconds at the latest.
+    """
     unattended()
     try:
         async with asyncio.timeout(LIMIT):
-            return await TRIALS[group](job)
+            job = await asyncio.to_thread(with_secrets, group, job)
+            return job, await TRIALS[group](job)
     except TimeoutError:
         raise Wrong(_FIRST[group], f"there was no answer within {LIMIT:g} s") from None
     except Wrong:
         raise
-    except AjrdError as error:
+    except (AjrdError, OSError, ValueError) as error:
         raise Wrong(_FIRST[group], "; ".join(str(error).splitlines())) from None
 
 
@@ -55,6 +59,11 @@ async def tried(group: Group, job: Job) -> Tried:
 
 async def _slurm(job: Job) -> Tried:
     """What can be told before Slurm is asked for its settings."""
+    await asyncio.to_thread(_try_places, job)
+    return Tried()
+
+
+def _try_places(job: Job) -> None:
     conf, folder = job.answers.slurm.conf, job.answers.slurm.bin_dir
     if conf and not Path(conf).is_file():
         raise Wrong("slurm.conf", f"there is no file {conf}")
@@ -62,7 +71,6 @@ async def _slurm(job: Job) -> Tried:
     if missing:
         said = f"{', '.join(missing)} not in {folder or 'PATH'}: install Slurm's commands"
         raise Wrong("slurm.bin_dir", said)
-    return Tried()
 
 
 async def _recovery(job: Job) -> Tried:
@@ -210,7 +218,7 @@ async def _host(job: Job) -> Tried:
 _FIRST: Mapping[Group, str] = {
     Group.SLURM: "slurm.conf",
     Group.RECOVERY: "recovery.mode",
-    Group.DATABASE: "database.kind",
+    Group.DATABASE: "database.host",
     Group.LOKI: "loki.url",
     Group.HARDWARE: "hardware.url",
     Group.WEB: "web.listen",

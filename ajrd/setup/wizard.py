@@ -15,7 +15,7 @@ from ajrd.setup.facts import NOTHING, Found, gather
 from ajrd.setup.host import Host
 from ajrd.setup.job import Job, Secrets
 from ajrd.setup.questions import Form, Group, Question
-from ajrd.setup.trial import Tried, Wrong, with_secrets
+from ajrd.setup.trial import Tried, Wrong
 from ajrd.setup.trying import tried
 
 #: What is asked after Slurm was found, in this order.
@@ -103,8 +103,7 @@ def ask_group(console: Console, group: Group, job: Job) -> Job:
     while True:
         job = _asked(console, group, job, again=again)
         try:
-            job = with_secrets(group, job)
-            seen = asyncio.run(tried(group, job))
+            job, seen = asyncio.run(tried(group, job))
         except Wrong as wrong:
             console.tell(str(wrong), Tone.FAULT)
             job, again = without_secret(job, wrong.key), True
@@ -125,8 +124,8 @@ def examine_all(console: Console, host: Host, program: str, answers: Answers) ->
     job, well = replace(job, facts=found.facts), True
     for group in GROUPS:
         try:
-            job = with_secrets(group, job)
-            tell_tried(console, asyncio.run(tried(group, job)))
+            job, seen = asyncio.run(tried(group, job))
+            tell_tried(console, seen)
         except Wrong as wrong:
             console.tell(str(wrong), Tone.FAULT)
             well = False

@@ -12,6 +12,7 @@ from ajrd.config import LokiSection
 from ajrd.loki.checkup import client_of
 from ajrd.loki.client import Loki
 from ajrd.setup import try_loki
+from ajrd.setup.answers import LokiAnswers
 from ajrd.setup.console import Tone
 from ajrd.setup.questions import Group
 from ajrd.setup.wizard import ask_group
@@ -40,6 +41,12 @@ def test_without_loki_there_is_one_question(job: MakeJob) -> None:
     found = ask_group(console, Group.LOKI, job())
     assert console.asked == ["URL of Loki, if logs are shipped there [none]"]
     assert found.answers.loki.url is None
+
+
+def test_without_loki_nothing_is_left_of_what_was_answered_about_it(job: MakeJob) -> None:
+    before = job(loki={"url": "http://loki", "user": "ada", "password_file": "/none", "nodes": []})
+    found = ask_group(Scripted({URL: ["none"]}), Group.LOKI, before)
+    assert found.answers.loki == LokiAnswers()
 
 
 @pytest.mark.parametrize(

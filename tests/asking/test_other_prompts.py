@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -171,3 +172,14 @@ def test_a_host_without_systemd_is_told(job: MakeJob) -> None:
     found: Job = ask_group(console, Group.HOST, job())
     assert console.said(Tone.DOUBT) == ["systemd does not run here: nothing can be started by it"]
     assert found.answers.host.start
+
+
+def test_what_hangs_is_given_up(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder on a mount whose server is silent, say."""
+    silent = threading.Event()
+    monkeypatch.setattr(trying, "LIMIT", 0.2)
+    monkeypatch.setattr(trying, "Mounts", lambda: silent.wait(60))
+    console = Scripted({SHARED: ["/etc", "none"]})
+    ask_group(console, Group.HOOKS, job())
+    silent.set()
+    assert console.fault == "hooks.shared_dir: there was no answer within 0.2 s"
