@@ -201,6 +201,8 @@ def _said(seen: Before | None, wanted: Text) -> str:
 
 
 def _make_file(work: Work, wanted: Text) -> None:
+    """With the folders above it, if they are not there."""
+    _make_folder(work, str(Path(wanted.path).parent), 0o755, Owner())
     host, path = work.host, wanted.path
     seen, known = look(host, path), work.book.file(path)
     digest = digest_of(wanted.text)

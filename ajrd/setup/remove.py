@@ -30,6 +30,7 @@ from ajrd.setup.book import (
 from ajrd.setup.host import Host
 from ajrd.setup.making import digest_of, look
 from ajrd.setup.slurmtools import Tools
+from ajrd.setup.steps import people
 from ajrd.setup.systemd import Systemd
 from ajrd.store.address import Address, Tls
 from ajrd.store.administration import Admin
@@ -46,6 +47,7 @@ class Removal:
 
     goes: tuple[Record, ...]
     stays: tuple[tuple[Record, str], ...]
+    purge: bool
     changed: frozenset[str]
 
     def said(self) -> Iterator[str]:
@@ -73,7 +75,7 @@ def removal(host: Host, *, purge: bool) -> Removal:
     )
     verdicts = [(record, _why_stays(record, changed, purge)) for record in book.records]
     goes = sorted((r for r, why in reversed(verdicts) if not why), key=_turn)
-    return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), changed)
+    return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), purge, changed)
 
 
 def _edited(host: Host, record: File) -> bool:
@@ -88,7 +90,7 @@ def _why_stays(record: Record, changed: frozenset[str], purge: bool) -> str:
     """Why a thing stays, "" if it goes."""
     if purge:
         return ""
-    if isinstance(record, _DATA):
+    if isinstance(record, _DATA) or getattr(record, "path", "") == people.OWN:
         return "history and its owner: --purge"
     if isinstance(record, File) and record.path in changed:
         return "changed by somebody since: --purge"
@@ -158,11 +160,20 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
                 f"cannot take back {undoing.words(record)}: {error}; what stood before it in the"
                 " list is gone, the rest can be removed by a repetition"
             ) from error
+        if _is_left(host, record):
+            tell(f"left {undoing.words(record)}: something is in it")
+            if not plan.purge:  # what stays may go later, and this with it
+                continue
+        else:
+            tell(f"removed {undoing.words(record)}")
         book.drop(record)
-        tell(f"removed {undoing.words(record)}")
         if isinstance(record, File) and record.path.startswith("/etc/systemd/"):
             Systemd(host).reload()
     book.close()
+
+
+def _is_left(host: Host, record: Record) -> bool:
+    return isinstance(record, Folder) and host.path(record.path).exists()
 
 
 def _answers(host: Host) -> Answers:

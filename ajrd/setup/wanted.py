@@ -12,6 +12,7 @@ import yaml
 
 from ajrd import share
 from ajrd.config import DatabaseSection, HooksSection, LokiSection, WebSection
+from ajrd.errors import ConfigError
 from ajrd.setup.answers import Answers, DatabaseAnswers, Kind, Rights
 from ajrd.setup.facts import Facts
 from ajrd.setup.job import Secrets
@@ -298,6 +299,8 @@ def _watchdog(answers: Answers, facts: Facts) -> list[str]:
 
 def _word(text: str) -> str:
     """One word of a unit: systemd.service(5), systemd.unit(5) on specifiers."""
+    if not text.isprintable():
+        raise ConfigError(f"{text!r} cannot stand in a unit")
     text = text.replace("%", "%%").replace("$", "$$")
     if re.fullmatch(r"[\w@%$+=:,./-]+", text, re.ASCII):
         return text

@@ -22,6 +22,7 @@ import pymysql
 from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.secret import read_secret
 from ajrd.store.address import Address, Server
+from ajrd.store.engine import session
 
 #: What a server answers to somebody it does not let in, and to one who may not do a thing.
 _NOT_IN = frozenset({1045, 1698})
@@ -115,6 +116,14 @@ def as_service(address: Address, password: str | None = None) -> Iterator[Sessio
         yield Session(session, way.where, same_way=True)
 
 
+def into_database(address: Address) -> pymysql.Connection[Any]:
+    """A connection of the service into its database, for SQLAlchemy; raises StoreUnavailable."""
+    server = server_of(address)
+    own = _own_way(server)
+    way = _Way(own.host, own.port, own.socket, own.user, address.password())
+    return _connected(address, way, database=server.name, init_command=session(address.timeout))
+
+
 class Refused(StoreUnavailable):
     """The server answers, and does not let this user in with this password."""
 
@@ -142,10 +151,9 @@ def _way(server: Server, admin: Admin) -> _Way:
     )
 
 
-def _connected(address: Address, way: _Way) -> pymysql.Connection[Any]:
+def _connected(address: Address, way: _Way, **options: Any) -> pymysql.Connection[Any]:
     if way.socket and not Path(way.socket).exists():
         raise StoreUnavailable(f"cannot reach the server: there is no socket {way.socket}")
-    options: dict[str, Any] = {}
     if address.tls.ca and not way.socket:
         options["ssl"] = address.tls.context()
     try:

@@ -51,10 +51,11 @@ async def inspect(database: Database) -> Inspection:
     if database.is_missing():
         return Inspection("")
     async with database.transaction(asyncio.Lock(), "looking at its tables") as db:
-        return await db.run_sync(_inspect)
+        return await db.run_sync(look)
 
 
-def _inspect(db: Connection) -> Inspection:
+def look(db: Connection) -> Inspection:
+    """The same in a transaction that is open already."""
     revision = migrate.revision(db)
     if db.dialect.name == "sqlite":
         return Inspection(revision)

@@ -126,7 +126,7 @@ def test_it_may_do_no_more_than_that(address: Address, founded: None, more: str)
 
 def test_what_is_there_is_seen_before(address: Address, admin: Admin, account: Account) -> None:
     seen = examine(address, admin)
-    assert not (seen.exists or seen.tables or seen.hosts or seen.missing)
+    assert not any((seen.exists, seen.tables, seen.hosts, seen.missing))
     assert "MariaDB" in seen.version
     assert seen.client == "", "the administrator came by the socket, the service will not"
 

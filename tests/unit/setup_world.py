@@ -54,7 +54,7 @@ sacctmgr)
     case "$*" in
     *" show "*) cat "$STATE/level" ;;
     *" add "*) echo "ajrd|Administrator" >"$STATE/level" ;;
-    *" modify "*) echo "ajrd|${8#*=}" >"$STATE/level"; [ "$name" ] ;;
+    *" modify "*) echo "ajrd|${7#*=}" >"$STATE/level" ;;
     *" delete "*) : >"$STATE/level" ;;
     esac ;;
 esac

@@ -6,20 +6,23 @@ tables needs none.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from ajrd.errors import SetupError
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Kind
 from ajrd.setup.book import DatabaseUser, MadeDatabase
-from ajrd.setup.making import Change, Owner, Text, Work, file, look
+from ajrd.setup.making import Change, Owner, Text, Work, encoded, file, look
+from ajrd.store import inspection, migrate
 from ajrd.store.address import Address
-from ajrd.store.administration import Admin, Refused, Session, as_service, entered
-from ajrd.store.engine import Database
+from ajrd.store.administration import Admin, Refused, Session, as_service, entered, into_database
 from ajrd.store.founding import (
     Account,
     Examined,
@@ -33,8 +36,9 @@ from ajrd.store.founding import (
     refuse,
 )
 from ajrd.store.granting import Reader, allow_reader
-from ajrd.store.inspection import Inspection, inspect
-from ajrd.store.migrate import upgrade_tables
+
+#: Seconds for one statement that makes a table.
+_TABLES = 60.0
 
 
 def address_of(work: Work) -> Address:
@@ -94,7 +98,7 @@ def _more(work: Work, known: list[DatabaseUser]) -> bool:
 
 def _service_sees(work: Work, address: Address) -> bool | None:
     """Does the service see its database? None: its user does not get in, or has no password."""
-    password = work.job.secrets.database.encode().decode("latin-1")
+    password = encoded(work.job.secrets.database).decode("latin-1")
     if not password and look(work.host, wanted.DB_PASSWORD) is None:
         return None
     with suppress(Refused), as_service(address, password or None) as db:
@@ -171,7 +175,10 @@ def _drop(work: Work, address: Address, account: Account | None) -> None:
 
 def _password(work: Work) -> str:
     seen = look(work.host, wanted.DB_PASSWORD)
-    return seen.text.rstrip("\r\n") if seen else ""
+    password = seen.text.rstrip("\r\n") if seen else ""
+    if not password or not password.isprintable():
+        raise SetupError(f"the password in {wanted.DB_PASSWORD} is none that can be set: printable")
+    return password
 
 
 # Tables
@@ -188,7 +195,8 @@ def tables(work: Work) -> Iterator[Change]:
         return
     if look(work.host, wanted.DB_PASSWORD) is None:  # given, and not written yet
         return
-    found = asyncio.run(_inspect(address))
+    with _opened(address) as db:
+        found = inspection.look(db)
     if not found.revision:
         yield Change(f"make the tables in {name}", lambda: _make_tables(address))
     elif faults := found.faults():
@@ -196,25 +204,26 @@ def tables(work: Work) -> Iterator[Change]:
 
 
 def _make_tables(address: Address) -> None:
-    asyncio.run(_upgrade(address))
-    if faults := asyncio.run(_inspect(address)).faults():
+    with _opened(replace(address, timeout=_TABLES)) as db:
+        migrate.upgrade(db)
+        faults = inspection.look(db).faults()
+    if faults:
         raise SetupError("; ".join(faults))
 
 
-async def _inspect(address: Address) -> Inspection:
-    database = Database(address)
+@contextmanager
+def _opened(address: Address) -> Iterator[Connection]:
+    """A transaction of the service in its database; raises StoreUnavailable."""
+    engine = create_engine(
+        "mysql+pymysql://", creator=lambda: into_database(address), poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+    )  # fmt: skip
     try:
-        return await inspect(database)
-    finally:
-        await database.close()
-
-
-async def _upgrade(address: Address) -> None:
-    database = Database(address)
-    try:
-        await upgrade_tables(database)
-    finally:
-        await database.close()
+        with engine.begin() as db:
+            yield db
+    except SQLAlchemyError as error:
+        said = " ".join(str(error).split())[:300]
+        raise StoreUnavailable(f"the database refused to make ajrd's tables: {said}") from error
 
 
 # The reader

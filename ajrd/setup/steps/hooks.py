@@ -20,7 +20,6 @@ from ajrd.setup.making import (
     digest_of,
     encoded,
     file,
-    folder,
     look,
     put_back,
     rewrite,
@@ -64,7 +63,6 @@ def _file(work: Work, name: str, path: str) -> Iterator[Change]:
     seen = look(work.host, path)
     if seen is not None and not install.is_ours(name, seen.text):
         raise SetupError(f"{path} is not ajrd's: move it away, or give another hooks.shared_dir")
-    yield from folder(work, str(Path(path).parent), 0o755, Owner())
     yield from file(work, Text(path, text, 0o755, Owner()))
 
 

@@ -11,7 +11,9 @@ from ajrd.setup.book import SystemUser
 from ajrd.setup.host import User
 from ajrd.setup.making import Change, Owner, Text, Work, file, look
 
-_SHIPPED, _OWN = "/usr/lib/sysusers.d/ajrd.conf", "/etc/sysusers.d/ajrd.conf"
+_SHIPPED = "/usr/lib/sysusers.d/ajrd.conf"
+#: Where setup writes it, if no package has.
+OWN = "/etc/sysusers.d/ajrd.conf"
 
 
 def user(work: Work) -> Iterator[Change]:
@@ -27,9 +29,9 @@ def user(work: Work) -> Iterator[Change]:
         return
     text = wanted.sysusers(work.job.answers.host.uid)
     shipped = look(work.host, _SHIPPED)
-    path = _SHIPPED if shipped and shipped.text == text else _OWN
-    if path == _OWN:
-        yield from file(work, Text(_OWN, text, 0o644, Owner()))
+    path = _SHIPPED if shipped and shipped.text == text else OWN
+    if path == OWN:
+        yield from file(work, Text(OWN, text, 0o644, Owner()))
     yield Change(f"make the system user {name}: systemd-sysusers {path}", lambda: _make(work, path))
 
 

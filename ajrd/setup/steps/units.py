@@ -8,7 +8,7 @@ from functools import partial
 from ajrd.errors import SetupError
 from ajrd.setup import undoing, wanted
 from ajrd.setup.book import Enabled
-from ajrd.setup.making import Change, Owner, Text, Work, file, folder, look
+from ajrd.setup.making import Change, Owner, Text, Work, file, look
 from ajrd.setup.steps.people import service_group
 from ajrd.setup.systemd import Systemd
 
@@ -39,7 +39,6 @@ def _drop_in(work: Work, name: str) -> Iterator[Change]:
     if not text:
         yield from undoing.obsolete(work, work.book.file(path), restart=True)
         return
-    yield from folder(work, f"{_OWN}/{name}.d", 0o755, Owner())
     yield from file(work, Text(path, text, 0o644, Owner(), restart=True))
 
 
