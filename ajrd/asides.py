@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ajrd.config import Config, HardwareApiSection, HardwareSection, Mode, Webhook
-from ajrd.hardware.api import HardwareApi, Terms
+from ajrd.config import Config, HardwareSection, Mode, Webhook
+from ajrd.hardware.api import HardwareApi, Terms, place_of
 from ajrd.hardware.drain import Limits
 from ajrd.hardware.handoff import Handoff, MayAct, Plan
 from ajrd.hardware.health import HandoffHealth
@@ -78,17 +78,7 @@ def _api(hardware: HardwareSection) -> HardwareApi | None:
         idempotency_header=api.idempotency_header,
         token_file=api.token_file,
     )
-    return HardwareApi(terms, hardware_place(api))
-
-
-def hardware_place(api: HardwareApiSection) -> Place:
-    """How the hardware service is reached."""
-    return Place(
-        what="the hardware service",
-        section="hardware.api",
-        tls=api.tls.files(),
-        timeout=api.timeout,
-    )
+    return HardwareApi(terms, place_of(api.tls.files(), api.timeout))
 
 
 def senders(

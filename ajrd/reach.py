@@ -34,7 +34,6 @@ async def reached(place: Place, url: str) -> str:
     with _named(place, where):
         async with asyncio.timeout(place.timeout):
             tls = await _context(place) if parts.scheme == "https" else None
-            await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
             _, writer = await asyncio.open_connection(host, port, ssl=tls)
     try:
         secured = writer.get_extra_info("ssl_object")

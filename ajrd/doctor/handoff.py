@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ajrd.asides import hardware_place, plan_of
+from ajrd.asides import plan_of
 from ajrd.config import HARDWARE_TOKEN, Config, HardwareApiSection, Mode
 from ajrd.doctor.check import QUESTION, Check, Finding, Group, Look, NotAsked, fail, ok, warn
 from ajrd.doctor.database import seen
@@ -19,6 +19,7 @@ from ajrd.doctor.slurm import Rights, answer, entitled, rights
 from ajrd.doctor.tools import address_of, given, in_thread, secret_of
 from ajrd.doctor.webhooks import LATE, MOST, PATIENCE, RECENT, in_clear, patient
 from ajrd.errors import RemoteUnavailable
+from ajrd.hardware.api import place_of
 from ajrd.hardware.checkup import DENIED, tried
 from ajrd.hardware.drain import never
 from ajrd.reach import reached
@@ -72,7 +73,8 @@ async def verdicts(look: Look) -> str:
     section = _section(look)
     if not section.verdict_url:
         raise NotAsked("hardware.api.verdict_url is not set: an answer to a report may hold one")
-    return await reached(patient(hardware_place(section)), section.verdict_url)
+    place = place_of(section.tls.files(), section.timeout)
+    return await reached(patient(place), section.verdict_url)
 
 
 def judge_verdicts(found: str, config: Config) -> Finding:
@@ -131,7 +133,7 @@ def judge_reports(found: Reports, _config: Config) -> Finding:
         return fail(said, log)
     if found.lost:
         node, why = found.lost[0]
-        said = f"{len(found.lost)} reports were given up in a day, the last of {node}"
+        said = f"reports given up in a day: {len(found.lost)}, the last of {node}"
         return replace(warn(said, "ajrd events --limit 1000"), detail=why[:300])
     return ok(f"{len(found.untold)} nodes wait to be reported, {found.told} for a verdict")
 

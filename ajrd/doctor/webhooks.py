@@ -231,7 +231,7 @@ def _judge_queue(queue: Queue) -> Finding | None:
         said = f"webhook {queue.name} has not taken an event for {queue.waits / 60:.0f} min"
         return replace(fail(said, log), detail=queue.why[:300])
     if queue.lost:
-        said = f"webhook {queue.name} was not told of {len(queue.lost)} events in a day"
+        said = f"webhook {queue.name}: events given up in a day: {len(queue.lost)}"
         return replace(warn(said, "ajrd events --limit 1000"), detail=queue.lost[0][:300])
     if not queue.began:
         return warn(f"no ajrd has ever served webhook {queue.name}", "systemctl restart ajrd")

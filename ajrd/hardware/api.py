@@ -14,6 +14,7 @@ from ajrd.outbound import Outbound, Place
 from ajrd.policy.bounded_json import JsonRefused, parse
 from ajrd.policy.nodes import Health
 from ajrd.secret import read_secret
+from ajrd.store.address import Tls
 from ajrd.store.handoffs import Suspect
 from ajrd.text import printable
 
@@ -49,6 +50,11 @@ class Told:
     reference: str
     health: Health | None
     word: str
+
+
+def place_of(tls: Tls, timeout: float) -> Place:
+    """How the service is reached, and called; ``timeout`` of one request, seconds."""
+    return Place(what="the hardware service", section="hardware.api", tls=tls, timeout=timeout)
 
 
 class HardwareApi:

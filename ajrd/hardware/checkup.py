@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from ajrd.asides import hardware_place
 from ajrd.config import HARDWARE_TOKEN, HardwareApiSection
 from ajrd.errors import ConfigError, RemoteUnavailable
+from ajrd.hardware.api import place_of
 from ajrd.hardware.template import NAMES, REFERENCE, filled_url
 from ajrd.outbound import Outbound, Place
 from ajrd.reach import reached
@@ -38,7 +38,7 @@ async def tried(section: HardwareApiSection) -> str:
     """
     if not section.url:
         raise RemoteUnavailable("the hardware service: hardware.api.url is not set")
-    place = hardware_place(section)
+    place = place_of(section.tls.files(), section.timeout)
     token = await _token(section, place)
     where = await reached(place, section.url)
     url = question(section)

@@ -119,8 +119,7 @@ def _leading(leading: Leading, now: datetime) -> Iterator[Family]:
         yield from _files(leading)
     if leading.loki is not None:
         yield from _loki(leading.loki.health)
-    if leading.endpoints:
-        yield from _webhooks(leading.endpoints, now)
+    yield from _webhooks(leading.endpoints, now)
     if leading.handoff is not None:
         yield from _handoff(leading.handoff, now)
 

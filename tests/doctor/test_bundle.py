@@ -67,8 +67,13 @@ def unpacked(file: Path) -> dict[str, str]:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a configuration, secrets and a log of a service that has run here."""
-    secrets = {"password": PASSWORD, "token": TOKEN, "hardware": HARDWARE, "signing": SIGNING,
-               "given/ajrd-webhook-other": GIVEN}  # fmt: skip
+    secrets = {
+        "password": PASSWORD,
+        "token": TOKEN,
+        "hardware": HARDWARE,
+        f"signing of {TOLD_OF}": SIGNING,
+        "given/ajrd-webhook-other": GIVEN,
+    }
     monkeypatch.setattr(tools, "GIVEN", tmp_path / "given")
     (tmp_path / "given").mkdir()
     for name, secret in secrets.items():
@@ -96,7 +101,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                     "name": "ops",
                     "url": f"http://127.0.0.1:1/{KEY}",
                     "users": [TOLD_OF],
-                    "secret_file": str(tmp_path / "signing"),
+                    "secret_file": str(tmp_path / f"signing of {TOLD_OF}"),
                 },
                 {"name": "other", "url": f"http://127.0.0.1:1{SHORT_KEY}"},
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -202,7 +203,7 @@ async def test_a_queue_from_its_beginning_to_what_it_lost(examined: Examined, bo
     found = await a_queue(examined)
     assert (found.level, found.found) == (
         Level.WARN,
-        "webhook a was not told of 1 events in a day",
+        "webhook a: events given up in a day: 1",
     )
     assert found.detail == lost
 
@@ -290,6 +291,17 @@ async def test_a_service_that_hangs_ends_in_a_sentence_within_the_time_of_a_chec
     )
 
 
+async def test_a_token_that_never_comes_is_not_waited_for(
+    examined: Examined, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff, "PATIENCE", 0.2)
+    os.mkfifo(tmp_path / "token", 0o600)
+    section = hardware(receiver.url, token_file=str(tmp_path / "token"))
+    found = (await examined("hardware-api", hardware=section))["hardware-api"]
+    assert found.found == "the hardware service: its token cannot be read in time"
+    assert receiver.sent == []
+
+
 async def test_a_verdict_that_is_the_same_for_all_is_a_warning(
     examined: Examined, receiver: Receiver
 ) -> None:
@@ -323,7 +335,7 @@ async def test_reports_from_the_first_to_one_that_was_given_up(
     await books.save_handoff(with_report(one, ReportState.FAILED, "HTTP 422: \x1b[31m"), now())
     found = await reports()
     assert found.level is Level.WARN
-    assert found.found == "1 reports were given up in a day, the last of n1"
+    assert found.found == "reports given up in a day: 1, the last of n1"
     assert found.detail == "HTTP 422: \x1b[31m"
 
 

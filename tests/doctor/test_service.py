@@ -249,7 +249,7 @@ async def test_a_socket_of_something_else_is_told_from_one_of_ajrd(
 
 def test_everything_that_can_hang_hangs_and_every_check_ends(tmp_path: Path) -> None:
     """Silent servers for all, commands that sleep: the command comes back with its findings."""
-    silent = [socket.socket() for _ in range(3)]
+    silent = [socket.socket() for _ in range(5)]
     for each in silent:
         each.bind(("127.0.0.1", 0))
     ports = [each.getsockname()[1] for each in silent]
@@ -267,6 +267,13 @@ def test_everything_that_can_hang_hangs_and_every_check_ends(tmp_path: Path) -> 
         "loki": {"url": f"http://127.0.0.1:{ports[1]}", "timeout": 60},
         "web": {"socket": str(tmp_path / "sock"), "listen": f"127.0.0.1:{ports[2]}"},
         "recovery": {"lease": 100},
+        "hardware": {
+            "drain": {"enabled": True},
+            "api": {"url": f"http://127.0.0.1:{ports[3]}/", "timeout": 60},
+        },
+        "notify": {
+            "webhooks": [{"name": "a", "url": f"https://127.0.0.1:{ports[4]}/", "timeout": 60}]
+        },
     }
     config.write_text(json.dumps(values))
     argv = [sys.executable, "-m", "ajrd", "doctor", "--json", "--config", str(config)]
@@ -279,7 +286,18 @@ def test_everything_that_can_hang_hangs_and_every_check_ends(tmp_path: Path) -> 
         )  # fmt: skip
     assert done.returncode == 1, done.stderr
     found = {each["name"]: each for each in json.loads(done.stdout)["checks"]}
-    for name in ("controller", "reach", "ready", "socket", "port"):
+    for name in (
+        "controller", "reach", "ready", "socket", "port", "webhook-host", "hardware-api",
+    ):  # fmt: skip
         assert found[name]["level"] == "fail", found[name]
-    assert {found[name]["level"] for name in ("tables", "lines", "me", "leader")} == {"skip"}
+    waiting = (
+        "tables",
+        "lines",
+        "me",
+        "leader",
+        "webhook-queue",
+        "hardware-reports",
+        "drain-budget",
+    )
+    assert {found[name]["level"] for name in waiting} == {"skip"}
     assert {check.name for check in CHECKS} == set(found)

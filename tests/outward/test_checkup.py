@@ -335,14 +335,13 @@ async def test_a_service_that_hangs_is_not_waited_for(receiver: Receiver) -> Non
 async def test_a_certificate_of_ours_that_it_does_not_take_is_refused(
     certificate: tuple[str, str],
 ) -> None:
-    """In TLS 1.3 that is said only when something is read: to a handshake all was well."""
+    """In TLS 1.3 that shows only when something is read: to a handshake all was well."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate[1])
     tls.load_cert_chain(certificate[0])
     tls.verify_mode = ssl.CERT_REQUIRED
     with receiving(tls=tls) as receiver:
         values: dict[str, Any] = {"tls": {"ca": certificate[1]}}
-        said = await refusal(tried(section(receiver.url, **values)))
-        assert said.endswith("it may want another certificate of ours, see hardware.api.tls")
+        assert "certificate" in (await refusal(tried(section(receiver.url, **values)))).lower()
         values["tls"]["cert"] = certificate[0]
         assert "TLSv1.3, HTTP 200" in await tried(section(receiver.url, **values))
 
