@@ -117,7 +117,7 @@ def carry_out(console: Console, job: Job, replace_config: bool) -> None:
 
 
 def _first(said: str) -> str:
-    return said.splitlines()[0]
+    return said.splitlines()[0].rstrip(":")
 
 
 async def examined(console: Console, job: Job) -> int:

@@ -16,6 +16,7 @@ from ajrd.setup.answers import Answers
 from ajrd.setup.console import Tone
 from ajrd.setup.host import Host
 from ajrd.setup.questions import Group
+from ajrd.setup.run import preview
 from ajrd.setup.wizard import ask_group, examine_all, interview
 from tests.asking.conftest import MakeJob
 from tests.asking.scripted import END, Scripted
@@ -128,9 +129,12 @@ def test_a_token_that_was_typed_is_named_by_the_file_it_will_be_in(
 ) -> None:
     double.secret = "Bearer right"
     console = Scripted({"URL of Loki": [double.url], "Or a bearer": ["right"]})
-    made = interview(console, Host(root), PROGRAM, of(lab))
+    made = interview(console, Host(root), PROGRAM, of(lab, host={"start": False}))
     assert made.secrets.loki == "right"
-    assert made.answers.loki.token_file == "/etc/ajrd/credentials/loki-token"
+    kept = "/etc/ajrd/credentials/loki-token"
+    changes = [change for step in preview(made) for change in step.changes]
+    assert any(change.startswith(f"write {kept} (0640") for change in changes)
+    assert any(f"+    token_file: {kept}" in change for change in changes)
 
 
 # unattended
