@@ -57,6 +57,7 @@ def uninstall(
     if not yes:
         click.confirm("Remove this?", abort=True)
     remove(host, plan, admin, click.echo)
+    click.echo("The program itself stays: apt-get purge ajrd, or the end of docs/quickstart.md")
 
 
 def _show(host: Host, plan: Removal) -> None:

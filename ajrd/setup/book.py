@@ -197,7 +197,10 @@ class Book:
     def close(self) -> None:
         """Ends an empty book, and with it the folder if setup has made it and nobody uses it."""
         home, nascent = self._host.path(HOME), self._host.path(_NASCENT)
-        if self.records not in ((), (Folder(HOME),)) or not self._host.path(BOOK).exists():
+        if not self._host.path(BOOK).exists():
+            clear(self._host)
+            return
+        if self.records not in ((), (Folder(HOME),)):
             return
         self._host.path(unfinished(BOOK)).unlink(missing_ok=True)
         if self.records and os.listdir(home) == [Path(BOOK).name]:
@@ -226,7 +229,10 @@ class Book:
         made = [{"kind": _NAMES[type(record)], **asdict(record)} for record in records]
         content = {"version": _VERSION, "restart": self.restart, "made": made}
         text = json.dumps(content, indent=1) + "\n"
-        self._host.write(name, text.encode("ascii"), 0o600, os.geteuid(), os.getegid())
+        try:
+            self._host.write(name, text.encode("ascii"), 0o600, os.geteuid(), os.getegid())
+        except OSError as error:
+            raise SetupError(f"cannot write {BOOK}: {error.strerror or error}") from None
         self.records = records
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ajrd.errors import AjrdError, SetupError
-from ajrd.setup.book import Before, Book, File, Folder, Record
+from ajrd.setup.book import Before, Book, File, Folder, Record, State
 from ajrd.setup.host import Host, unfinished
 from ajrd.setup.job import Job
 
@@ -130,11 +130,44 @@ class Text:
 
 
 def folder(work: Work, path: str, mode: int, owner: Owner) -> Iterator[Change]:
-    """A folder, if there is none of that name."""
-    if work.host.path(path).is_dir():
-        return
-    said = f"make folder {path} ({mode:o} {owner})"
-    yield Change(said, lambda: _make_folder(work, path, mode, owner))
+    """A folder, if there is none of that name; one that setup has made is kept as it must be."""
+    there = work.host.path(path)
+    if not there.is_dir():
+        said = f"make folder {path} ({mode:o} {owner})"
+        yield Change(said, lambda: _make_folder(work, path, mode, owner))
+    elif any(work.book.find(made) for made in (Folder(path), State(path, None))):
+        yield from mended(work, path, mode, owner)
+
+
+def mended(work: Work, path: str, mode: int, owner: Owner) -> Iterator[Change]:
+    """Mode and owner of a folder, where they are others: the service may have got another user."""
+    seen = work.host.path(path).stat()
+    was = stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid)
+    if was != (mode, _numbers(work.host, owner)):
+        yield Change(
+            f"give folder {path} to {owner} ({mode:o})", lambda: _mend(work, path, mode, owner)
+        )
+
+
+def _mend(work: Work, path: str, mode: int, owner: Owner) -> None:
+    there = work.host.path(path)
+    seen = there.stat()
+
+    def as_it_was() -> None:
+        os.chown(there, seen.st_uid, seen.st_gid)
+        there.chmod(stat.S_IMODE(seen.st_mode))
+
+    work.undone_by(as_it_was)
+    with saying(f"change folder {path}"):
+        owner.give(work.host, there, mode)
+
+
+def _numbers(host: Host, owner: Owner) -> tuple[int, int] | None:
+    """None: the user is still to be made."""
+    try:
+        return owner.numbers(host)
+    except SetupError:
+        return None
 
 
 def _make_folder(work: Work, path: str, mode: int, owner: Owner) -> None:
@@ -183,10 +216,7 @@ def look(host: Host, path: str) -> Before | None:
 def _is_as(host: Host, seen: Before, wanted: Text) -> bool:
     if (seen.text, seen.mode) != (wanted.text, wanted.mode):
         return False
-    try:
-        return (seen.uid, seen.gid) == wanted.owner.numbers(host)
-    except SetupError:  # its user is still to be made
-        return False
+    return (seen.uid, seen.gid) == _numbers(host, wanted.owner)
 
 
 def _said(seen: Before | None, wanted: Text) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ajrd.errors import AjrdError, SetupError
+from ajrd.hooks.install import HOOKS
 from ajrd.setup import undoing, wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.book import (
@@ -22,6 +23,7 @@ from ajrd.setup.book import (
     Folder,
     MadeDatabase,
     Record,
+    SlurmAccount,
     SlurmConf,
     State,
     SystemUser,
@@ -73,7 +75,10 @@ def removal(host: Host, *, purge: bool) -> Removal:
     changed = frozenset(
         record.path for record in book.records if isinstance(record, File) and _edited(host, record)
     )
-    verdicts = [(record, _why_stays(record, changed, purge)) for record in book.records]
+    pair = _answers(host).host.pair
+    verdicts = [
+        (record, "" if purge else _why_stays(record, changed, pair=pair)) for record in book.records
+    ]
     goes = sorted((r for r, why in reversed(verdicts) if not why), key=_turn)
     return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), purge, changed)
 
@@ -86,10 +91,10 @@ def _edited(host: Host, record: File) -> bool:
     return record.before is None or seen.text != record.before.text
 
 
-def _why_stays(record: Record, changed: frozenset[str], purge: bool) -> str:
-    """Why a thing stays, "" if it goes."""
-    if purge:
-        return ""
+def _why_stays(record: Record, changed: frozenset[str], *, pair: bool) -> str:
+    """Why a thing stays without a purge, "" if it goes."""
+    if pair and _is_for_both(record):
+        return "the other head node needs it: --purge"
     if isinstance(record, _DATA) or getattr(record, "path", "") == people.OWN:
         return "history and its owner: --purge"
     if isinstance(record, File) and record.path in changed:
@@ -97,6 +102,13 @@ def _why_stays(record: Record, changed: frozenset[str], purge: bool) -> str:
     if isinstance(record, File | Folder) and _is_word_of_people(record.path):
         return "configuration: --purge"
     return ""
+
+
+def _is_for_both(record: Record) -> bool:
+    """Rights in Slurm and the hooks, all of which slurm.conf names, serve both of a pair."""
+    if isinstance(record, File):
+        return Path(record.path).name in HOOKS
+    return isinstance(record, SlurmConf | SlurmAccount)
 
 
 def _is_word_of_people(path: str) -> bool:
@@ -170,6 +182,9 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
         if isinstance(record, File) and record.path.startswith("/etc/systemd/"):
             Systemd(host).reload()
     book.close()
+    if Folder(wanted.HOME) in plan.goes:
+        left = host.path(wanted.HOME).exists()
+        tell(f"left {wanted.HOME}: something is in it" if left else f"removed {wanted.HOME}")
 
 
 def _is_left(host: Host, record: Record) -> bool:
@@ -199,8 +214,9 @@ def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], Non
             _release(host, answers)
         systemd.stop(wanted.WATCHDOG)
         tell(f"stopped {wanted.WATCHDOG}")
-    for unit in units:
-        systemd.disable(unit)
+    for unit in (wanted.SERVICE, wanted.WATCHDOG):
+        if unit in units:
+            systemd.disable(unit)
 
 
 def _units(plan: Removal) -> Iterator[str]:

@@ -55,7 +55,7 @@ def do(work: Work, name: str, tell: Callable[[str], None]) -> None:
             tell(change.said)
     except BaseException as error:
         left = work.roll_back()
-        if not isinstance(error, AjrdError):
+        if not isinstance(error, AjrdError | OSError):
             raise
         also = f"\nAnd this could not be taken back: {'; '.join(left)}" if left else ""
         raise SetupError(f"step {name}: {error}{also}") from error

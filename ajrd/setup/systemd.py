@@ -18,7 +18,9 @@ class Systemd:
     host: Host
 
     def is_enabled(self, unit: str) -> bool:
-        """Does it start with the host?"""
+        """Does it start with the host? Where there is no systemd, nothing does."""
+        if not self.host.has("systemctl"):
+            return False
         return self.host.tried("systemctl", "is-enabled", unit).said.strip() == "enabled"
 
     def is_active(self, unit: str) -> bool:

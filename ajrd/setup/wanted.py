@@ -214,11 +214,9 @@ def _lines(entry: _Entry) -> Iterator[str]:
 
 
 def _flow(value: object) -> str:
-    """A value as YAML writes it in one line."""
+    """A value as YAML writes it in one line, in ASCII: of its escapes none can be misread."""
     plain: Any = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(
-        [plain], default_flow_style=True, width=1_000_000, allow_unicode=True, sort_keys=False
-    )
+    text = yaml.safe_dump([plain], default_flow_style=True, width=1_000_000)
     return text.strip()[1:-1]
 
 
@@ -249,7 +247,7 @@ def kept_answers(answers: Answers, uid: int | None) -> str:
         update={"database": database, "loki": loki, "hardware": hardware, "host": host}
     )
     values = kept.model_dump(mode="json", exclude_defaults=True)
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True) if values else ""
+    text = yaml.safe_dump(values, sort_keys=False) if values else ""
     return f"# Answers of `ajrd setup`; the same again: ajrd setup --answers {ANSWERS}\n{text}"
 
 

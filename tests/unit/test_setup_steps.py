@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ajrd.errors import AjrdError, SetupError
 from ajrd.hooks.install import source
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
+from ajrd.setup.book import BOOK
 from ajrd.setup.job import Secrets
 from ajrd.setup.run import carry_out, preview
 from tests.unit.setup_world import SLURM_CONF, HeadNode, everything
@@ -98,6 +100,18 @@ def test_answers_that_make_no_configuration_are_refused_before_anything(node: He
     assert node.tree() == before
 
 
+def test_a_book_that_cannot_be_written_stops_a_setup_before_anything_is_made(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.host.Host.write", full)
+    assert f"cannot write {BOOK}: No space left on device" in failing(node, answers())
+    assert node.tree() == before
+
+
 # Secrets
 
 
@@ -143,6 +157,28 @@ def test_a_user_from_before_is_used_and_stays(node: HeadNode) -> None:
     before = node.tree()
     node.set_up(answers())
     assert not node.host.path("/etc/sysusers.d/ajrd.conf").exists()
+    node.take_off()
+    assert node.tree() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+def test_what_belonged_to_the_service_belongs_to_its_next_user(node: HeadNode) -> None:
+    for name, number in (("slurm", 4711), ("ajrd", 4712)):
+        for file, line in (
+            ("passwd", f"{name}:x:{number}:{number}::/:/bin/sh\n"),
+            ("group", f"{name}:x:{number}:\n"),
+        ):
+            old = node.read(f"/etc/{file}").replace("slurm:x:0", "old:x:0")
+            write(node, f"/etc/{file}", old + line)
+    before = node.tree()
+    hooks = {"shared_dir": "/shared/ajrd"}
+    node.set_up(answers(hooks=hooks))
+    node.set_up(answers(hooks=hooks, slurm={"rights": "slurm-user"}))
+    for path, mode in ((wanted.CREDENTIALS, 0o750), (wanted.CONFIG, 0o640)):
+        seen = node.host.path(path).stat()
+        assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (0, 4711, mode)
+    seen = node.host.path("/shared/ajrd/messages").stat()
+    assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (4711, 4711, 0o3733)
     node.take_off()
     assert node.tree() == before
 
@@ -213,6 +249,17 @@ def test_nothing_is_started_where_that_is_not_wanted(node: HeadNode) -> None:
     assert list((node.state / "units").iterdir()) == []
 
 
+def test_a_host_without_systemd_can_be_set_up_and_left_again(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.host.Host.has", lambda _self, _program: False)
+    assert "this host has no systemd to start the service with" in failing(node, answers())
+    node.set_up(answers(host={"start": False}))
+    node.take_off()
+    assert node.tree() == before
+
+
 def test_without_a_running_systemd_units_are_enabled_only(tmp_path: Path) -> None:
     node = HeadNode.make(tmp_path / "other", systemd=False)
     node.set_up(answers())
@@ -265,6 +312,12 @@ def test_a_file_of_others_in_the_place_of_a_hook_is_left_alone(node: HeadNode) -
     given = answers(hooks={"controller": True})
     assert "is not ajrd's: move it away" in failing(node, given)
     assert theirs.read_text() == "#!/bin/sh\necho site\n"
+
+
+def test_hooks_lie_only_where_root_alone_can_put_them(node: HeadNode) -> None:
+    node.host.path("/shared").chmod(0o777)
+    with pytest.raises(SetupError, match="/shared can be written by others than root"):
+        preview(node.job(everything()))
 
 
 def test_a_hook_tells_into_the_folder_of_this_host(node: HeadNode) -> None:

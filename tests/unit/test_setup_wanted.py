@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ajrd import share
@@ -85,6 +85,8 @@ def test_each_answer_stands_in_the_configuration() -> None:
     )  # fmt: skip
 
 
+@settings(max_examples=40)
+@example(["\x85"], "\x85")
 @given(st.lists(st.text(min_size=1), min_size=1), st.text(min_size=1))
 def test_no_text_can_mean_anything_else_in_yaml(partitions: list[str], conf: str) -> None:
     given = answers(recovery={"partitions": partitions}, slurm={"conf": conf})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from ajrd.cli.main import cli
@@ -129,13 +130,34 @@ def test_where_slurm_is_silent_the_watchdog_lives_on(node: HeadNode, uninstall: 
     assert node.host.path(wanted.HOOKS).exists()
 
 
+def as_one_of_a_pair(node: HeadNode) -> None:
+    kept = yaml.safe_load(node.read(wanted.ANSWERS))
+    more = {"host": {"pair": True}, "database": {"kind": "mysql"}}
+    write(node, wanted.ANSWERS, yaml.safe_dump({**kept, **more}))
+
+
 def test_on_a_pair_the_holds_are_the_other_nodes(node: HeadNode, uninstall: Run) -> None:
     node.set_up(everything())
-    text = node.read(wanted.ANSWERS) + "host: {pair: true}\ndatabase: {kind: mysql}\n"
-    write(node, wanted.ANSWERS, text.replace("host:\n  uid", "#"))
+    as_one_of_a_pair(node)
     node.told()
     uninstall("--yes")
     assert not [line for line in node.told() if line.startswith("ajrd watchdog")]
+
+
+def test_on_a_pair_what_the_other_node_needs_stays_without_a_purge(
+    node: HeadNode, uninstall: Run
+) -> None:
+    before = node.tree()
+    node.set_up(everything())
+    as_one_of_a_pair(node)
+    said = uninstall("--yes").output
+    assert "user ajrd in Slurm's accounting (the other head node needs it: --purge)" in said
+    assert "Epilog=/shared/ajrd/hooks/epilog\n" in node.read("/etc/slurm/slurm.conf")
+    for path in (f"{wanted.HOOKS}/prolog-slurmctld", "/shared/ajrd/hooks/epilog"):
+        assert node.host.path(path).exists()
+    assert not node.host.path("/etc/systemd/system/ajrd.service").exists()
+    uninstall("--yes", "--purge")
+    assert node.tree() == before
 
 
 def test_hooks_are_deleted_only_after_slurm_has_forgotten_them(

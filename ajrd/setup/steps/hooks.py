@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ajrd.setup.making import (
     encoded,
     file,
     look,
+    mended,
     put_back,
     rewrite,
     saying,
@@ -35,6 +37,8 @@ _NODES = ("epilog", "srun-prolog")
 def hooks(work: Work) -> Iterator[Change]:
     """Files first, then slurm.conf: Slurm must never look for a hook that is not there."""
     where = _where(work)
+    if work.job.answers.hooks.shared_dir:
+        _require_safe(work, work.job.answers.hooks.shared_dir)
     for name, path in where.items():
         yield from _file(work, name, path)
     yield from _folders(work)
@@ -51,6 +55,21 @@ def _where(work: Work) -> Mapping[str, str]:
         **{name: f"{wanted.HOOKS}/{name}" for name in controller},
         **{name: f"{top}/{name}" for name in nodes},
     }
+
+
+def _require_safe(work: Work, top: str) -> None:
+    """Root of every node runs what lies there: nobody else may put anything in its place."""
+    for path in (Path(top), *Path(top).parents):
+        there = work.host.path(str(path))
+        if not there.exists():
+            continue
+        seen = there.stat()
+        others_write = seen.st_mode & 0o022 and not seen.st_mode & stat.S_ISVTX
+        if seen.st_uid not in (0, os.geteuid()) or others_write:
+            raise SetupError(
+                f"{path} can be written by others than root, and root of the nodes would run hooks"
+                " below it: give another hooks.shared_dir"
+            )
 
 
 def _file(work: Work, name: str, path: str) -> Iterator[Change]:
@@ -80,6 +99,8 @@ def _folders(work: Work) -> Iterator[Change]:
                 f"make folder {path} ({mode:o} {owner})",
                 partial(_make, work, path, mode, owner),
             )
+        elif path and work.book.find(State(path, None)):
+            yield from mended(work, path, mode, owner)
 
 
 def _make(work: Work, path: str, mode: int, owner: Owner) -> None:

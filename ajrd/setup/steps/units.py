@@ -46,6 +46,8 @@ def start(work: Work) -> Iterator[Change]:
     """Both units are enabled and run, the service with what is written now."""
     if not work.job.answers.host.start:
         return
+    if not work.host.has("systemctl"):
+        raise SetupError("this host has no systemd to start the service with: host.start: false")
     systemd, anew = Systemd(work.host), work.book.restart or work.restarts
     if work.host.systemd and anew:
         yield Change("systemctl daemon-reload", systemd.reload)
