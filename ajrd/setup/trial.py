@@ -11,10 +11,12 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from ajrd.config import TlsSection
-from ajrd.errors import ConfigError, SetupError
+from ajrd.errors import AjrdError, ConfigError, SetupError
 from ajrd.secret import read_secret
 from ajrd.setup.job import Job
-from ajrd.setup.questions import Group, value
+from ajrd.setup.questions import QUESTIONS, Group, value
+from ajrd.setup.run import begin
+from ajrd.setup.steps import STEPS
 from ajrd.yamlmodel import Section
 
 S = TypeVar("S", bound=Section)
@@ -37,6 +39,7 @@ class Wrong(SetupError):
     def __init__(self, key: str, said: str) -> None:
         super().__init__(f"{key}: {said}")
         self.key = key
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +109,23 @@ def tls(key: str, ca: str | None) -> TlsSection:
     except ConfigError:
         raise Wrong(key, f"{ca} cannot be read, or holds no certificate (PEM)") from None
     return section
+
+
+# What the steps of a setup say
+
+
+def foreseen(job: Job, default: str, *steps: str) -> None:
+    """Steps that would refuse to begin say so now; raises Wrong.
+
+    Its key is the first of the same section that a message names, else ``default``.
+    """
+    work = begin(job)
+    try:
+        for step in steps:
+            list(STEPS[step](work))
+    except AjrdError as error:
+        said = str(error)
+        section = default.partition(".")[0]
+        keys = (each.key for each in QUESTIONS if each.key.startswith(f"{section}."))
+        named = (key for key in keys if key in said)
+        raise Wrong(next(named, default), said) from None

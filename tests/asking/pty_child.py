@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+#: How a terminal is told of colours, and that lines are edited on it (ECMA-48).
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Seconds for the next words.
 PATIENCE = 60.0
 
 
 class OnTerminal:
-    """``screen`` is everything that the command has shown, the echo of what was typed with it."""
+    """One command on its terminal."""
 
     def __init__(self, child: subprocess.Popen[bytes], master: int) -> None:
         self._child = child
         self._master = master
         self._read = 0
-        self.screen = ""
+        self._said = b""
+
+    @property
+    def screen(self) -> str:
+        """Everything that the command has shown, the echo of what was typed with it."""
+        return _ESCAPES.sub("", self._said.decode("utf-8", "replace")).replace("\r", "")
 
     def await_words(self, words: str) -> None:
         """Reads on until these words stand there, after those that were awaited before."""
@@ -54,7 +62,7 @@ class OnTerminal:
             data = os.read(self._master, 65536)
         except OSError:
             return False
-        self.screen += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        self._said += data
         return bool(data)
 
 
