@@ -21,6 +21,7 @@ _TRIES = 3
 
 @click.command()
 @click.option("--purge", is_flag=True, help="Also configuration, secrets, history and users.")
+@click.option("--keep-database", is_flag=True, help="With --purge: leave what is on its server.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--admin-user", help="An administrator of the database, for --purge.")
@@ -29,6 +30,7 @@ _TRIES = 3
 @click.option("--admin-socket", help="Socket of the server, if it lets administrators in there.")
 def uninstall(
     purge: bool,
+    keep_database: bool,
     yes: bool,
     dry_run: bool,
     admin_user: str | None,
@@ -44,7 +46,7 @@ def uninstall(
     host = Host()
     if os.geteuid():
         raise SetupError("only root can take ajrd off a host")
-    plan = removal(host, purge=purge)
+    plan = removal(host, purge=purge, keep_database=keep_database)
     _show(host, plan)
     if dry_run:
         return
@@ -83,5 +85,11 @@ def _entering(plan: Removal, admin: Admin, *, ask: bool) -> Admin:
             user = click.prompt("Administrator of the database", default=admin.user or "root")
             password = click.prompt("Password", default="", hide_input=True, show_default=False)
             admin = replace(admin, user=user, password=password, password_file=None)
-    require_admin(plan, admin)
+    try:
+        require_admin(plan, admin)
+    except AjrdError as error:
+        raise SetupError(
+            f"{error}. Nothing is removed yet: give --admin-user and --admin-password-file, or"
+            " leave database and users where they are by --keep-database"
+        ) from None
     return admin

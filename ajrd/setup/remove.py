@@ -63,7 +63,7 @@ class Removal:
         return any(isinstance(record, MadeDatabase | DatabaseUser) for record in self.goes)
 
 
-def removal(host: Host, *, purge: bool) -> Removal:
+def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
     """What a removal would do; raises SetupError if setup has made nothing on this host."""
     book = Book.read(host)
     if not book.records:
@@ -76,9 +76,13 @@ def removal(host: Host, *, purge: bool) -> Removal:
         record.path for record in book.records if isinstance(record, File) and _edited(host, record)
     )
     pair = _answers(host).host.pair
-    verdicts = [
-        (record, "" if purge else _why_stays(record, changed, pair=pair)) for record in book.records
-    ]
+
+    def why_stays(record: Record) -> str:
+        if keep_database and isinstance(record, MadeDatabase | DatabaseUser):
+            return "--keep-database"
+        return "" if purge else _why_stays(record, changed, pair=pair)
+
+    verdicts = [(record, why_stays(record)) for record in book.records]
     goes = sorted((r for r, why in reversed(verdicts) if not why), key=_turn)
     return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), purge, changed)
 
@@ -181,6 +185,9 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
         book.drop(record)
         if isinstance(record, File) and record.path.startswith("/etc/systemd/"):
             Systemd(host).reload()
+    if plan.purge:  # what stays now is nobody's to take away later
+        for record, _ in plan.stays:
+            book.drop(record)
     book.close()
     if Folder(wanted.HOME) in plan.goes:
         left = host.path(wanted.HOME).exists()
@@ -206,10 +213,11 @@ def _answers(host: Host) -> Answers:
 def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], None]) -> None:
     """The service ends, then the holds that it may have left, and the watchdog last."""
     systemd, units = Systemd(host), set(_units(plan))
-    if wanted.SERVICE in units and systemd.is_active(wanted.SERVICE):
+    ends = units | ({wanted.SERVICE, wanted.WATCHDOG} if _loses_configuration(plan) else set())
+    if wanted.SERVICE in ends and systemd.is_active(wanted.SERVICE):
         systemd.stop(wanted.SERVICE)
         tell(f"stopped {wanted.SERVICE}")
-    if wanted.WATCHDOG in units and systemd.is_active(wanted.WATCHDOG):
+    if wanted.WATCHDOG in ends and systemd.is_active(wanted.WATCHDOG):
         if not answers.host.pair:
             _release(host, answers)
         systemd.stop(wanted.WATCHDOG)
@@ -217,6 +225,11 @@ def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], Non
     for unit in (wanted.SERVICE, wanted.WATCHDOG):
         if unit in units:
             systemd.disable(unit)
+
+
+def _loses_configuration(plan: Removal) -> bool:
+    """Then it ends, whoever has started it."""
+    return any(isinstance(record, File) and record.path == wanted.CONFIG for record in plan.goes)
 
 
 def _units(plan: Removal) -> Iterator[str]:

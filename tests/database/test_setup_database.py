@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,12 @@ from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.job import Secrets
+from ajrd.setup.making import Work
 from ajrd.setup.remove import removal, remove, require_admin
 from ajrd.setup.run import preview
-from ajrd.store.administration import Admin, as_service
+from ajrd.setup.steps import database as steps
+from ajrd.store.administration import Admin, Lost, as_service
+from ajrd.store.founding import create_account
 from tests.database.server import Schema, Server
 from tests.database.test_founding import everything as everything_on
 from tests.unit.setup_world import HeadNode
@@ -43,7 +47,7 @@ def boss(server: Server) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path / "head1", systemd=False)
 
 
@@ -149,17 +153,50 @@ def test_a_step_that_fails_leaves_nothing_on_the_server(
     take_off(node, boss)
 
 
-@pytest.mark.parametrize("done", ["create_database", "create_account", "grant_service"])
-@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_what_may_have_been_made_when_the_connection_broke_is_dropped(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def breaks(*given: Any, **more: Any) -> None:
+        create_account(*given, **more)
+        raise Lost("the connection broke")
+
+    before = everything_on(server)
+    monkeypatch.setattr("ajrd.setup.steps.database.create_account", breaks)
+    with pytest.raises(SetupError, match="the connection broke"):
+        node.set_up(answers, Secrets(admin=boss[1]))
+    assert everything_on(server) == before
+    take_off(node, boss)
+
+
+def test_a_purge_may_leave_a_server_alone_that_lets_nobody_in(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server
+) -> None:
+    first = node.tree()
+    node.set_up(answers, Secrets(admin=boss[1]))
+    plan = removal(node.host, purge=True, keep_database=True)
+    assert not plan.needs_admin()
+    remove(node.host, plan, Admin(), lambda _said: None)
+    assert node.tree() == first
+    database, user = answers.database.name, answers.database.user
+    server.query(
+        f"DROP DATABASE {database}; DROP USER {user}@127.0.0.1, {answers.database.reader}@localhost"
+    )
+
+
+@pytest.mark.parametrize(
+    "done", ["create_database", "create_account", "grant_service", "allow_reader"]
+)
+@pytest.mark.parametrize(
+    "late",
+    [pytest.param(False, marks=pytest.mark.full, id="before"), pytest.param(True, id="after")],
+)
 def test_a_run_that_dies_there_is_completed_by_the_next_one(
     node: HeadNode, answers: Answers, boss: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
     done: str, late: bool,
 ) -> None:  # fmt: skip
     """What dies takes nothing back: its roll-back does not come to pass."""
-    from ajrd.setup.making import Work
-    from ajrd.store import founding
-
-    real = getattr(founding, done)
+    real = getattr(steps, done)
 
     def dies(*given: object, **more: object) -> None:
         if late:

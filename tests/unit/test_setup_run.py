@@ -47,7 +47,7 @@ FEW_OR_ALL = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
@@ -95,7 +95,7 @@ def before_the_step_that_fails(node: HeadNode) -> tuple[Tree, tuple[Record, ...]
 
 @FEW_OR_ALL
 def test_a_step_that_fails_is_taken_back_and_the_next_run_goes_on(
-    tmp_path: Path, stride: int
+    tmp_path: Path, quick_disk: None, stride: int
 ) -> None:
     for number in range(0, 100, stride):
         node = HeadNode.make(tmp_path / str(number))
@@ -117,7 +117,9 @@ def test_a_step_that_fails_is_taken_back_and_the_next_run_goes_on(
 
 
 @FEW_OR_ALL
-def test_a_removal_that_fails_can_be_repeated(tmp_path: Path, stride: int) -> None:
+def test_a_removal_that_fails_can_be_repeated(
+    tmp_path: Path, quick_disk: None, stride: int
+) -> None:
     for number in range(0, 100, stride):
         node = HeadNode.make(tmp_path / str(number))
         first = node.tree()

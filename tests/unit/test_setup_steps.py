@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ UNIT = "/etc/systemd/system/ajrd.service"
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
@@ -287,6 +288,29 @@ def test_a_slurm_conf_behind_a_link_stays_there(node: HeadNode) -> None:
     node.set_up(answers(hooks={"controller": True, "edit_slurm_conf": True}))
     assert link.is_symlink()
     assert "EpilogSlurmctld=/etc/ajrd/hooks/epilog-slurmctld\n" in real.read_text()
+    node.take_off()
+    assert node.tree() == before
+
+
+def test_a_copy_that_a_dead_run_has_made_is_known_to_the_next_one_in_the_same_second(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(2026, 11, 26, tzinfo=UTC)
+
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.run.datetime", Stopped)
+    with monkeypatch.context() as patch:
+        patch.setattr("ajrd.setup.making.Work.roll_back", lambda _self: [])
+        patch.setattr("ajrd.setup.steps.hooks.rewrite", dies)
+        with pytest.raises(KeyboardInterrupt):
+            node.set_up(everything())
+    node.set_up(everything())
     node.take_off()
     assert node.tree() == before
 
