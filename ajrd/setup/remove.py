@@ -55,8 +55,13 @@ class Removal:
     def said(self) -> Iterator[str]:
         """A line for each thing that goes."""
         for record in self.goes:
-            edited = isinstance(record, File) and record.path in self.changed
-            yield undoing.words(record) + (" (changed by somebody since)" if edited else "")
+            match record:
+                case File(path) if path in self.changed:
+                    yield f"{undoing.words(record)} (changed by somebody since)"
+                case Folder():
+                    yield f"{undoing.words(record)}, if nothing else is in it"
+                case _:
+                    yield undoing.words(record)
 
     def needs_admin(self) -> bool:
         """Does something go from a database's server?"""
