@@ -171,6 +171,11 @@ def require_admin(plan: Removal, admin: Admin) -> None:
 
 def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     """Does it; raises AjrdError where it stops, and what is gone by then is gone."""
+    with host.alone():
+        _remove(host, plan, admin, tell)
+
+
+def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
     _stop(host, answers, plan, tell)
