@@ -94,7 +94,10 @@ def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
 
 def _edited(host: Host, record: File) -> bool:
     """Is it neither what setup wrote, nor what was before, nor gone?"""
-    seen = look(host, record.path)
+    try:
+        seen = look(host, record.path)
+    except SetupError:  # a link, for example, to where the site keeps such files
+        return True
     if seen is None or digest_of(seen.text) in record.sha256:
         return False
     return record.before is None or seen.text != record.before.text
@@ -168,6 +171,11 @@ def require_admin(plan: Removal, admin: Admin) -> None:
 
 def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     """Does it; raises AjrdError where it stops, and what is gone by then is gone."""
+    with host.alone():
+        _remove(host, plan, admin, tell)
+
+
+def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
     _stop(host, answers, plan, tell)
