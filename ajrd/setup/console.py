@@ -62,7 +62,7 @@ class Terminal:
 
     def __init__(self, colours: bool) -> None:
         with suppress(ImportError):
-            importlib.import_module("readline")  # arrows in :func:`input`, and no Ctrl-C is lost
+            importlib.import_module("readline")  # arrows in :func:`input`
         self._colours = colours
         self._columns = max(shutil.get_terminal_size().columns, 40)
 

@@ -55,8 +55,13 @@ class Removal:
     def said(self) -> Iterator[str]:
         """A line for each thing that goes."""
         for record in self.goes:
-            edited = isinstance(record, File) and record.path in self.changed
-            yield undoing.words(record) + (" (changed by somebody since)" if edited else "")
+            match record:
+                case File(path) if path in self.changed:
+                    yield f"{undoing.words(record)} (changed by somebody since)"
+                case Folder():
+                    yield f"{undoing.words(record)}, if nothing else is in it"
+                case _:
+                    yield undoing.words(record)
 
     def needs_admin(self) -> bool:
         """Does something go from a database's server?"""
@@ -89,7 +94,10 @@ def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
 
 def _edited(host: Host, record: File) -> bool:
     """Is it neither what setup wrote, nor what was before, nor gone?"""
-    seen = look(host, record.path)
+    try:
+        seen = look(host, record.path)
+    except SetupError:  # a link, for example, to where the site keeps such files
+        return True
     if seen is None or digest_of(seen.text) in record.sha256:
         return False
     return record.before is None or seen.text != record.before.text
@@ -163,6 +171,11 @@ def require_admin(plan: Removal, admin: Admin) -> None:
 
 def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     """Does it; raises AjrdError where it stops, and what is gone by then is gone."""
+    with host.alone():
+        _remove(host, plan, admin, tell)
+
+
+def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
     _stop(host, answers, plan, tell)

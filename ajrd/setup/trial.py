@@ -15,8 +15,10 @@ from ajrd.errors import AjrdError, ConfigError, SetupError
 from ajrd.secret import read_secret
 from ajrd.setup.job import Job
 from ajrd.setup.questions import QUESTIONS, Group, value
+from ajrd.setup.reach import require_reach
 from ajrd.setup.run import begin
 from ajrd.setup.steps import STEPS
+from ajrd.setup.wanted import service_user
 from ajrd.yamlmodel import Section
 
 S = TypeVar("S", bound=Section)
@@ -101,13 +103,20 @@ def checked(name: str, model: type[S], **values: object) -> S:
         raise Wrong(f"{name}.{fault['loc'][0] if fault['loc'] else 'url'}", said) from None
 
 
-def tls(key: str, ca: str | None) -> TlsSection:
-    """The certificates to trust, as the configuration has them; raises Wrong."""
+def tls(job: Job, key: str) -> TlsSection:
+    """The certificates to trust, which the service must be able to read, too; raises Wrong."""
+    ca: str | None = value(job.answers, key)
     section = TlsSection(ca=ca)
+    if ca is None:
+        return section
     try:
         section.files().context()
     except ConfigError:
         raise Wrong(key, f"{ca} cannot be read, or holds no certificate (PEM)") from None
+    try:
+        require_reach(job.host, service_user(job.answers, job.facts), ca, "the file")
+    except SetupError as error:
+        raise Wrong(key, str(error)) from None
     return section
 
 

@@ -97,7 +97,7 @@ async def _server(job: Job) -> Tried:
 
 def _address(job: Job) -> Address:
     """Where it is; raises Wrong for what cannot be used."""
-    tls("database.ca", job.answers.database.ca)
+    tls(job, "database.ca")
     try:
         return replace(wanted.address(job.answers.database, job.facts, None), timeout=REQUEST)
     except ConfigError as error:

@@ -33,20 +33,32 @@ class OnTerminal:
 
     def await_words(self, words: str) -> None:
         """Reads on until these words stand there, after those that were awaited before."""
-        deadline = time.monotonic() + PATIENCE
+        assert self._hears(words, PATIENCE), f"waited in vain for {words!r}:\n{self.screen}"
+
+    def interrupt(self, words: str) -> None:
+        """Ctrl-C until the command says so.
+
+        One that comes between a prompt and the reading of its answer is not seen before the next
+        key (signals in :func:`input`), which nobody's fingers are quick enough for.
+        """
+        for _ in range(10):
+            os.write(self._master, b"\x03")
+            if self._hears(words, PATIENCE / 10):
+                return
+        raise AssertionError(f"Ctrl-C does not end it:\n{self.screen}")
+
+    def _hears(self, words: str, patience: float) -> bool:
+        deadline = time.monotonic() + patience
         while (found := self.screen.find(words, self._read)) < 0:
             left = deadline - time.monotonic()
-            assert left > 0, f"waited in vain for {words!r}:\n{self.screen}"
-            assert self._more(left), f"ended before {words!r}:\n{self.screen}"
+            if left <= 0 or not self._more(left):
+                return False
         self._read = found + len(words)
+        return True
 
     def type(self, text: str) -> None:
         """Types it, and Enter."""
         os.write(self._master, f"{text}\r".encode())
-
-    def press(self, key: bytes) -> None:
-        """One key, without Enter."""
-        os.write(self._master, key)
 
     def end(self) -> int:
         """Reads to the end; the exit code."""

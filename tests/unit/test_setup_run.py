@@ -78,6 +78,14 @@ def kept_by(node: HeadNode) -> Answers:
     return validated(node.read(wanted.ANSWERS), wanted.ANSWERS, Answers)
 
 
+def test_two_setups_do_not_meet(node: HeadNode) -> None:
+    with node.host.alone(), pytest.raises(SetupError, match="another setup or uninstall"):
+        node.set_up(everything())
+    node.set_up(everything())
+    with node.host.alone(), pytest.raises(SetupError, match="another setup or uninstall"):
+        node.take_off()
+
+
 # What fails
 
 

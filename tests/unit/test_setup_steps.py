@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,33 @@ def test_a_book_that_cannot_be_written_stops_a_setup_before_anything_is_made(
     monkeypatch.setattr("ajrd.setup.host.Host.write", full)
     assert f"cannot write {BOOK}: No space left on device" in failing(node, answers())
     assert node.tree() == before
+
+
+@pytest.mark.parametrize("closed", ["/root", "/root/ca.pem"])
+def test_certificates_must_be_readable_for_the_service(node: HeadNode, closed: str) -> None:
+    ca = write(node, "/root/ca.pem", "certificate")
+    given = answers(loki={"url": "https://loki", "ca": "/root/ca.pem"})
+    give_to_nobody(node, closed)
+    with pytest.raises(SetupError, match=f"user ajrd, because of {closed}: "):
+        preview(node.job(given))
+    node.host.path(closed).chmod(0o755)
+    preview(node.job(given))
+    ca.unlink()
+    preview(node.job(given))
+
+
+def give_to_nobody(node: HeadNode, name: str) -> None:
+    """Only its owner gets in, and that the service's user is not yet."""
+    node.host.path(name).chmod(0o700)
+
+
+def test_a_program_that_the_service_cannot_run_is_named(node: HeadNode) -> None:
+    write(node, "/root/venv/bin/ajrd", "#!/bin/sh\n").chmod(0o755)
+    give_to_nobody(node, "/root")
+    job = node.job(answers())
+    job = replace(job, facts=replace(job.facts, program="/root/venv/bin/ajrd"))
+    with pytest.raises(SetupError, match=r"the program .* because of /root: "):
+        preview(job)
 
 
 # Secrets
