@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ajrd.errors import AjrdError, SetupError
+from ajrd.setup.book import File, Record
 from ajrd.setup.host import Host
 from ajrd.setup.remove import Removal, others_in, removal, remove, require_admin
 from ajrd.setup.undoing import words
@@ -41,7 +42,8 @@ def uninstall(
     """Stop ajrd on this host and remove what setup has made.
 
     The list is shown before. Without --purge configuration, secrets, rules, history and the users
-    to whom they belong stay; a database that setup has made is dropped by --purge alone.
+    to whom they belong stay; a database that setup has made is dropped by --purge alone. The
+    program stays: where it is a package, remove that afterwards.
     """
     host = Host()
     if os.geteuid():
@@ -69,9 +71,14 @@ def _show(host: Host, plan: Removal) -> None:
     if plan.stays:
         click.echo("This stays:")
     for record, why in plan.stays:
-        click.echo(f"  {words(record)} ({why})")
+        click.echo(f"  {_staying(record)} ({why})")
     for path in others_in(host, plan):
         click.echo(f"  {path} (not made by setup)")
+
+
+def _staying(record: Record) -> str:
+    """A file is as it is now, whatever a purge would put back."""
+    return words(replace(record, before=None) if isinstance(record, File) else record)
 
 
 def _entering(plan: Removal, admin: Admin, *, ask: bool) -> Admin:

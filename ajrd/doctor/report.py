@@ -23,8 +23,13 @@ def as_lines(verdicts: Sequence[Verdict], colours: bool) -> Iterator[str]:
             group = each.check.group
             yield f"\x1b[1m{group.value}\x1b[0m" if colours else group.value
         yield from _lines(each, colours)
+    yield counted(verdicts)
+
+
+def counted(verdicts: Sequence[Verdict]) -> str:
+    """How many of each level."""
     counts = Counter(each.finding.level for each in verdicts)
-    yield ", ".join(f"{counts[level]} {level.value}" for level in Level)
+    return ", ".join(f"{counts[level]} {level.value}" for level in Level)
 
 
 def _lines(each: Verdict, colours: bool) -> Iterator[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
 from ajrd import share
-from ajrd.cli.paint import coloured
 from ajrd.config import Mode
-from ajrd.doctor.check import begin, examine, exit_code
-from ajrd.doctor.report import as_lines
+from ajrd.doctor.check import Verdict, begin, examine, exit_code
+from ajrd.doctor.report import counted
 from ajrd.doctor.table import CHECKS
 from ajrd.errors import AjrdError
+from ajrd.hooks.install import HOOKS
 from ajrd.setup import questions, run, wanted
 from ajrd.setup.console import Console, Tone
 from ajrd.setup.host import Host
@@ -21,8 +22,8 @@ from ajrd.setup.job import Job
 from ajrd.setup.questions import Form
 from ajrd.setup.run import Planned
 from ajrd.setup.steps.configuration import is_replaceable
-from ajrd.setup.trying import hooks_wanted
-from ajrd.setup.wizard import yes_or_no
+from ajrd.setup.steps.hooks import places
+from ajrd.setup.wizard import TONES, doubt, yes_or_no
 
 _FAILED = (
     "A step has failed, and what it had made is gone again; the steps before it stay. The same"
@@ -121,12 +122,10 @@ def _first(said: str) -> str:
 
 
 async def examined(console: Console, job: Job) -> int:
-    """The doctor's table and what to do next; 1 if something fails, else 0."""
+    """What the doctor finds wrong, and what to do next; 1 if something fails, else 0."""
     look = await begin(job.host.path(wanted.CONFIG))
     verdicts = await examine(look, CHECKS)
-    console.tell("")
-    for line in as_lines(verdicts, coloured()):
-        click.echo(line)
+    tell_doctor(console, verdicts)
     console.tell("")
     console.tell("Next", Tone.HEADING)
     for line in next_steps(job):
@@ -134,19 +133,42 @@ async def examined(console: Console, job: Job) -> int:
     return int(exit_code(look, verdicts) > 0)
 
 
+def tell_doctor(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """Only what should be done something about: the table is longer than a screen."""
+    console.tell("")
+    console.tell("Doctor (each line: ajrd doctor)", Tone.HEADING)
+    for each in verdicts:
+        if tone := TONES.get(each.finding.level):
+            console.tell(f"{each.check.name}: {doubt(each)}", tone)
+    console.tell(counted(verdicts))
+
+
 def next_steps(job: Job) -> Iterator[str]:
     """What an administrator does now."""
     answers = job.answers
     if not (answers.host.start and job.host.systemd):
         yield f"systemctl enable --now {wanted.WATCHDOG} {wanted.SERVICE}"
-    if hooks_wanted(answers) and not answers.hooks.edit_slurm_conf:
-        yield "put the lines of the hooks into slurm.conf: docs/operations.md"
-    yield f"as a user, in a folder of the nodes: sbatch {share.path('slurm/jobs/verification.sh')}"
+    yield from _lines_for_slurm(job)
+    yield f"as a user, in a folder of the nodes: sbatch {_verification()}"
     yield "and half a minute later: ajrd status JOBID"
     if answers.recovery.mode is Mode.OBSERVE:
         yield "after some days: ajrd report, and then docs/rollout.md"
     if answers.host.pair:
         yield from _on_the_other()
+
+
+def _lines_for_slurm(job: Job) -> Iterator[str]:
+    where = places(job.answers)
+    if where and not job.answers.hooks.edit_slurm_conf:
+        yield f"for the hooks, put into {job.facts.slurm.conf}, and run scontrol reconfigure:"
+        yield from (f"  {HOOKS[name]}={path}" for name, path in where.items())
+
+
+def _verification() -> Path:
+    """By the short name that the package gives it."""
+    name = "slurm/jobs/verification.sh"
+    path, short = share.path(name), Path("/usr/share/ajrd", name)
+    return short if short.exists() and short.samefile(path) else path
 
 
 def _on_the_other() -> Iterator[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from ajrd import share
 from ajrd.errors import AjrdError, SetupError
 from ajrd.setup.book import Before, Book, File, Folder, Record, State
 from ajrd.setup.host import Host, unfinished
@@ -127,6 +128,8 @@ class Text:
     secret: bool = False
     #: A running service learns of it only when it is started anew.
     restart: bool = False
+    #: The file of :mod:`ajrd.share` of which it is made; a new one is told by what differs from it.
+    shipped: str = ""
 
 
 def folder(work: Work, path: str, mode: int, owner: Owner) -> Iterator[Change]:
@@ -223,11 +226,21 @@ def _said(seen: Before | None, wanted: Text) -> str:
     head = f"write {wanted.path} ({wanted.mode:04o} {wanted.owner})"
     if wanted.secret or (seen and seen.text == wanted.text):
         return head
+    old, name = (seen.text, wanted.path) if seen else _model(wanted)
+    if old == wanted.text:
+        return f"{head}, as shipped"
     lines = difflib.unified_diff(
-        seen.text.splitlines() if seen else [], wanted.text.splitlines(),
-        wanted.path if seen else "/dev/null", wanted.path, lineterm="",
-    )  # fmt: skip
+        old.splitlines(), wanted.text.splitlines(), name, wanted.path, lineterm=""
+    )
     return "\n".join([head, *lines])
+
+
+def _model(wanted: Text) -> tuple[str, str]:
+    """Text and name of what a new file is compared with."""
+    if not wanted.shipped:
+        return "", "/dev/null"
+    path = share.path(wanted.shipped)
+    return path.read_text(encoding="utf-8"), str(path)
 
 
 def _make_file(work: Work, wanted: Text) -> None:

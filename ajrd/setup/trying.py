@@ -19,7 +19,7 @@ from ajrd.doctor.web import port
 from ajrd.errors import AjrdError, ConfigError, WebUnavailable
 from ajrd.hooks import install
 from ajrd.logs.mounts import Mounts
-from ajrd.setup.answers import Answers, Rights
+from ajrd.setup.answers import Rights
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
 from ajrd.setup.trial import Trial, Tried, Wrong, checked, foreseen, with_secrets
@@ -197,12 +197,6 @@ def _try_slurm_conf(job: Job) -> None:
         raise Wrong("hooks.edit_slurm_conf", f"cannot read {conf}: {error}") from None
     if not os.access(conf, os.W_OK) or not os.access(conf.parent, os.W_OK):
         raise Wrong("hooks.edit_slurm_conf", f"{conf} cannot be written: a read-only file system?")
-
-
-def hooks_wanted(answers: Answers) -> tuple[str, ...]:
-    """The names of the hooks."""
-    controller = ("epilog-slurmctld", "prolog-slurmctld") if answers.hooks.controller else ()
-    return controller + (("epilog", "srun-prolog") if answers.hooks.shared_dir else ())
 
 
 async def _host(job: Job) -> Tried:

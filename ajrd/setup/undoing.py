@@ -86,7 +86,7 @@ def words(record: Record) -> str:
         case State(path, before):
             return f"folder {path} with all in it" if before is None else f"what is new in {path}"
         case File(path, _, before):
-            return f"file {path}" if before is None else f"file {path}, as it was before"
+            return f"file {path}" if before is None else f"file {path}: back to what it was"
         case SystemUser(name):
             return f"system user {name}"
         case MadeDatabase(url, _, name):

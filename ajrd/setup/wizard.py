@@ -20,7 +20,8 @@ from ajrd.setup.trying import tried
 
 #: What is asked after Slurm was found, in this order.
 GROUPS = tuple(group for group in Group if group is not Group.SLURM)
-_TONES = {Level.WARN: Tone.DOUBT, Level.FAIL: Tone.FAULT}
+#: Of what the doctor finds and somebody should mend.
+TONES = {Level.WARN: Tone.DOUBT, Level.FAIL: Tone.FAULT}
 _WELCOME = (
     'An empty answer takes what stands in brackets, "none" takes nothing, ? explains the question,'
     " Ctrl-C ends it all. Nothing is changed before you are asked at the end."
@@ -88,11 +89,13 @@ def tell_found(console: Console, found: Found) -> None:
     """Slurm in a line, and what the doctor finds wrong with it, with what mends that."""
     console.tell(found.facts.slurm.line, Tone.GOOD)
     for each in found.doubts:
-        console.tell(_doubt(each), _TONES[each.finding.level])
+        console.tell(doubt(each), TONES[each.finding.level])
 
 
-def _doubt(each: Verdict) -> str:
-    return f"{each.finding.found}\n-> {each.finding.mend}"
+def doubt(each: Verdict) -> str:
+    """What was found, and below it the command that mends it."""
+    mend = f"\n-> {each.finding.mend}" if each.finding.mend else ""
+    return f"{each.finding.found}{mend}"
 
 
 def yes_or_no(console: Console, words: str, *, default: bool) -> bool:

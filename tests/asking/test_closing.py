@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+from ajrd.doctor import check as doctor
+from ajrd.doctor.check import Check, Verdict
 from ajrd.setup import closing, run
 from ajrd.setup.console import Tone
 from ajrd.setup.host import Host
@@ -81,6 +84,17 @@ def test_the_answers_are_told_without_any_secret(job: MakeJob) -> None:
     assert not any("password" in key for key, _ in lines)
 
 
+def test_of_the_doctor_only_what_should_be_mended_is_told() -> None:
+    check: Check[Any] = Check("room", doctor.Group.HOST, "about", None, None, "x")  # type: ignore[arg-type]
+    found = (doctor.ok("fine"), doctor.warn("low", "raise it"), doctor.fail("none", "make it"))
+    console = Scripted()
+    closing.tell_doctor(console, [Verdict(check, each) for each in found])
+    assert console.said(Tone.DOUBT) == ["room: low\n-> raise it"]
+    assert console.said(Tone.FAULT) == ["room: none\n-> make it"]
+    assert console.said(Tone.GOOD) == []
+    assert "1 ok, 1 warn, 1 fail, 0 skip" in console.said(Tone.PLAIN)
+
+
 def test_what_to_do_next_depends_on_what_was_wanted(job: MakeJob) -> None:
     simple = "\n".join(closing.next_steps(job()))
     assert "verification.sh" in simple
@@ -92,5 +106,6 @@ def test_what_to_do_next_depends_on_what_was_wanted(job: MakeJob) -> None:
     )  # fmt: skip
     said = "\n".join(closing.next_steps(pair))
     assert "ajrd report" not in said
-    assert "lines of the hooks into slurm.conf" in said
+    assert "put into /etc/slurm/slurm.conf, and run scontrol reconfigure:" in said
+    assert "\n  EpilogSlurmctld=/etc/ajrd/hooks/epilog-slurmctld\n" in said
     assert "ajrd setup --answers setup-answers.yaml" in said

@@ -232,6 +232,18 @@ def test_units_of_a_package_are_not_written_a_second_time(node: HeadNode) -> Non
     assert node.tree() == before
 
 
+def test_of_a_new_file_that_is_shipped_only_the_difference_is_told(node: HeadNode) -> None:
+    given = answers(hooks={"controller": True})
+    assert "/etc/ajrd/hooks/epilog-slurmctld (0755 root:root), as shipped" in changes(
+        node, given, "hooks"
+    )
+    lines = changes(node, given, "units").splitlines()
+    assert [line for line in lines if line.startswith("+") and "+++" not in line] == [
+        f"+ExecStart={node.job(given).facts.program} watchdog",
+        f"+ExecStart={node.job(given).facts.program} run --config /etc/ajrd/config.yaml",
+    ]
+
+
 def test_a_unit_that_is_masked_is_named(node: HeadNode) -> None:
     node.host.path(UNIT).symlink_to("/dev/null")
     assert f"{UNIT} is no plain file (masked?)" in failing(node, answers())

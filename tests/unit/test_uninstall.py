@@ -10,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from ajrd import share
 from ajrd.cli.main import cli
 from ajrd.errors import SetupError
 from ajrd.setup import wanted
@@ -208,6 +209,15 @@ def test_a_link_that_somebody_has_put_in_a_files_place_goes_and_its_target_stays
     assert "file /etc/ajrd/config.yaml (changed by somebody since)" in said
     theirs.unlink()
     assert node.tree() == before
+
+
+def test_a_file_that_stays_is_not_said_to_be_put_back(node: HeadNode, uninstall: Run) -> None:
+    write(node, wanted.CONFIG, share.path("etc/ajrd/config.yaml").read_text())
+    node.set_up(everything())
+    line = f"file {wanted.CONFIG}"
+    assert f"  {line} (configuration: --purge)\n" in uninstall("--dry-run").output
+    purged = uninstall("--purge", "--keep-database", "--dry-run").output
+    assert f"  {line}: back to what it was\n" in purged
 
 
 def test_what_was_there_before_is_put_back(node: HeadNode, uninstall: Run) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ajrd.errors import ConfigError, SetupError
 from ajrd.hooks import install
 from ajrd.setup import undoing, wanted
+from ajrd.setup.answers import Answers
 from ajrd.setup.book import File, SlurmConf, State
 from ajrd.setup.making import (
     Change,
@@ -36,7 +37,7 @@ _NODES = ("epilog", "srun-prolog")
 
 def hooks(work: Work) -> Iterator[Change]:
     """Files first, then slurm.conf: Slurm must never look for a hook that is not there."""
-    where = _where(work)
+    where = places(work.job.answers)
     if work.job.answers.hooks.shared_dir:
         _require_safe(work, work.job.answers.hooks.shared_dir)
     for name, path in where.items():
@@ -46,10 +47,10 @@ def hooks(work: Work) -> Iterator[Change]:
     yield from _away(work, where)
 
 
-def _where(work: Work) -> Mapping[str, str]:
+def places(answers: Answers) -> Mapping[str, str]:
     """The path of each hook that is wanted."""
-    top = wanted.shared(work.job.answers, "hooks")
-    controller = _CONTROLLER if work.job.answers.hooks.controller else ()
+    top = wanted.shared(answers, "hooks")
+    controller = _CONTROLLER if answers.hooks.controller else ()
     nodes = _NODES if top else ()
     return {
         **{name: f"{wanted.HOOKS}/{name}" for name in controller},
@@ -82,7 +83,7 @@ def _file(work: Work, name: str, path: str) -> Iterator[Change]:
     seen = look(work.host, path)
     if seen is not None and not install.is_ours(name, seen.text):
         raise SetupError(f"{path} is not ajrd's: move it away, or give another hooks.shared_dir")
-    yield from file(work, Text(path, text, 0o755, Owner()))
+    yield from file(work, Text(path, text, 0o755, Owner(), shipped=f"slurm/hooks/{name}"))
 
 
 def _folders(work: Work) -> Iterator[Change]:

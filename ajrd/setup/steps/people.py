@@ -31,7 +31,7 @@ def user(work: Work) -> Iterator[Change]:
     shipped = look(work.host, _SHIPPED)
     path = _SHIPPED if shipped and shipped.text == text else OWN
     if path == OWN:
-        yield from file(work, Text(OWN, text, 0o644, Owner()))
+        yield from file(work, Text(OWN, text, 0o644, Owner(), shipped="systemd/ajrd.sysusers"))
     yield Change(f"make the system user {name}: systemd-sysusers {path}", lambda: _make(work, path))
 
 

@@ -44,7 +44,8 @@ def _state(work: Work, path: str) -> Iterator[Change]:
         before = None
         with suppress(FileNotFoundError):
             before = tuple(sorted(os.listdir(work.host.path(path))))
-        said = f"keep in mind what is in {path}: {', '.join(before or ()) or 'nothing'}"
+        there = "is not there" if before is None else f"has {', '.join(before) or 'nothing'} in it"
+        said = f"note for uninstall: {path} {there}"
         yield Change(said, lambda: _keep_in_mind(work, State(path, before)))
 
 
@@ -57,7 +58,11 @@ def _spool(work: Work, group: str) -> Iterator[Change]:
     text = wanted.tmpfiles(user, group)
     shipped = look(work.host, _SHIPPED)
     path = _SHIPPED if shipped and shipped.text == text else _OWN
-    changes = list(file(work, Text(_OWN, text, 0o644, Owner()))) if path == _OWN else []
+    changes = (
+        list(file(work, Text(_OWN, text, 0o644, Owner(), shipped="systemd/ajrd.tmpfiles")))
+        if path == _OWN
+        else []
+    )
     yield from changes
     if changes or not work.host.path(wanted.MESSAGES).is_dir():
         said = f"make the folders of the hooks: systemd-tmpfiles --create {path}"

@@ -27,7 +27,8 @@ def units(work: Work) -> Iterator[Change]:
         text = wanted.unit(name, work.job.facts)
         path = f"{_OWN}/{name}"
         if look(work.host, path) is not None or not _is_shipped(work, name, text):
-            yield from file(work, Text(path, text, 0o644, Owner(), restart=True))
+            unit = Text(path, text, 0o644, Owner(), restart=True, shipped=f"systemd/{name}")
+            yield from file(work, unit)
         yield from _drop_in(work, name)
 
 
