@@ -29,6 +29,7 @@ from ajrd.setup.book import (
     SystemUser,
     clear,
 )
+from ajrd.setup.hooked import require_forgotten
 from ajrd.setup.host import Host
 from ajrd.setup.making import digest_of, look
 from ajrd.setup.slurmtools import Tools
@@ -178,6 +179,8 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
 def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
+    lines = next((record for record in plan.goes if isinstance(record, SlurmConf)), None)
+    require_forgotten(tools, plan.goes, lines)
     _stop(host, answers, plan, tell)
     for record in plan.goes:
         if record == Folder(wanted.HOME):  # it goes with the book, or stays with files of others

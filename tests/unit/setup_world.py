@@ -50,6 +50,7 @@ systemd-tmpfiles)
     while read -r kind path mode rest; do
         [ "$kind" != d ] || { mkdir -p "$ROOT$path"; chmod "$mode" "$ROOT$path"; }
     done <"$2" ;;
+scontrol) [ "$1" = reconfigure ] || cat "$ROOT/etc/slurm/slurm.conf" ;;
 userdel) sed -i "/^$1:/d" "$ROOT/etc/passwd" ;;
 groupdel) sed -i "/^$1:/d" "$ROOT/etc/group" ;;
 sacctmgr)
@@ -132,7 +133,7 @@ class HeadNode:
         path = self.state / "told"
         lines = path.read_text().splitlines()
         path.write_text("")
-        looks = ("systemctl is-", "sacctmgr -nP", "journalctl")
+        looks = ("systemctl is-", "sacctmgr -nP", "scontrol show", "journalctl")
         return [line for line in lines if not line.startswith(looks)]
 
     def fail_at(self, number: int) -> None:

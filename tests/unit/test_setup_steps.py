@@ -371,6 +371,14 @@ def test_hooks_that_are_not_wanted_any_more_go_after_their_lines(node: HeadNode)
     assert not node.host.path(f"{wanted.HOOKS}/epilog-slurmctld").exists()
 
 
+def test_hooks_that_people_have_put_into_slurm_conf_stay(node: HeadNode) -> None:
+    node.set_up(answers(hooks={"controller": True}))
+    hook = f"{wanted.HOOKS}/epilog-slurmctld"
+    write(node, "/etc/slurm/slurm.conf", f"{SLURM_CONF}\nEpilogSlurmctld={hook}\n")
+    assert "take the lines out of slurm.conf" in failing(node, answers())
+    assert node.host.path(hook).exists()
+
+
 def test_a_file_of_others_in_the_place_of_a_hook_is_left_alone(node: HeadNode) -> None:
     theirs = write(node, f"{wanted.HOOKS}/epilog-slurmctld", "#!/bin/sh\necho site\n")
     given = answers(hooks={"controller": True})

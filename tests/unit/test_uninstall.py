@@ -171,6 +171,20 @@ def test_hooks_are_deleted_only_after_slurm_has_forgotten_them(
     assert node.host.path("/shared/ajrd/hooks/epilog").exists()
 
 
+def test_hooks_that_people_have_put_into_slurm_conf_stay_until_they_have_taken_them_out(
+    node: HeadNode, uninstall: Run
+) -> None:
+    node.set_up(Answers.model_validate({"hooks": {"controller": True}}))
+    hook = f"{wanted.HOOKS}/epilog-slurmctld"
+    write(node, "/etc/slurm/slurm.conf", f"{SLURM_CONF}\nEpilogSlurmctld={hook}\n")
+    before = node.tree()
+    assert f"Slurm still runs {hook}, and drains a node" in str(uninstall("--yes").exception)
+    assert node.tree() == before
+    write(node, "/etc/slurm/slurm.conf", SLURM_CONF)
+    assert uninstall("--yes").exception is None
+    assert not node.host.path(hook).exists()
+
+
 def test_files_of_others_stay_and_are_named(node: HeadNode, uninstall: Run) -> None:
     node.set_up(everything())
     rule = write(node, f"{wanted.RULES}/site.yaml", "rules of the site")

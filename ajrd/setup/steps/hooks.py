@@ -14,6 +14,7 @@ from ajrd.hooks import install
 from ajrd.setup import undoing, wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.book import File, SlurmConf, State
+from ajrd.setup.hooked import require_forgotten
 from ajrd.setup.making import (
     Change,
     Owner,
@@ -115,9 +116,14 @@ def _make(work: Work, path: str, mode: int, owner: Owner) -> None:
 def _away(work: Work, where: Mapping[str, str]) -> Iterator[Change]:
     """Hooks of an earlier run that are not wanted any more."""
     files = [record for record in work.book.records if isinstance(record, File)]
-    for record in files:
-        if Path(record.path).name in install.HOOKS and record.path not in where.values():
-            yield from undoing.obsolete(work, record)
+    away = [
+        record
+        for record in files
+        if Path(record.path).name in install.HOOKS and record.path not in where.values()
+    ]
+    require_forgotten(Tools.of(work.job), away, _known(work, work.job.facts.slurm.conf))
+    for record in away:
+        yield from undoing.obsolete(work, record)
 
 
 # slurm.conf
