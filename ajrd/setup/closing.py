@@ -126,6 +126,8 @@ async def examined(console: Console, job: Job) -> int:
     look = await begin(job.host.path(wanted.CONFIG))
     verdicts = await examine(look, CHECKS)
     tell_doctor(console, verdicts)
+    if not _starts(job):
+        console.tell("The service does not run yet; its database and socket come with it.")
     console.tell("")
     console.tell("Next", Tone.HEADING)
     for line in next_steps(job):
@@ -146,7 +148,7 @@ def tell_doctor(console: Console, verdicts: Sequence[Verdict]) -> None:
 def next_steps(job: Job) -> Iterator[str]:
     """What an administrator does now."""
     answers = job.answers
-    if not (answers.host.start and job.host.systemd):
+    if not _starts(job):
         yield f"systemctl enable --now {wanted.WATCHDOG} {wanted.SERVICE}"
     yield from _lines_for_slurm(job)
     yield f"as a user, in a folder of the nodes: sbatch {_verification()}"
@@ -155,6 +157,10 @@ def next_steps(job: Job) -> Iterator[str]:
         yield "after some days: ajrd report, and then docs/rollout.md"
     if answers.host.pair:
         yield from _on_the_other()
+
+
+def _starts(job: Job) -> bool:
+    return job.answers.host.start and job.host.systemd
 
 
 def _lines_for_slurm(job: Job) -> Iterator[str]:

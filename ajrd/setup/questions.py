@@ -219,6 +219,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         _G.DATABASE, "host.uid", "Number of the user ajrd, the same on both", empty="any",
         when=lambda job: job.answers.host.pair or job.answers.host.uid is not None,
+        rare=lambda job: not job.answers.host.pair,
     ),
     Question(_G.LOKI, "loki.url", "URL of Loki, if logs are shipped there"),
     Question(_G.LOKI, "loki.ca", "File with the certificates to trust", empty="the system's",

@@ -178,6 +178,15 @@ def test_a_user_with_another_number_is_not_taken_over(node: HeadNode) -> None:
     assert "is there with number 4711" in failing(node, answers(host={"uid": 990}))
 
 
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_number_of_the_user_is_kept_for_the_other_head_node_alone(
+    node: HeadNode, pair: bool
+) -> None:
+    host = answers().host.model_copy(update={"pair": pair})
+    node.set_up(answers().model_copy(update={"host": host}))
+    assert ("uid:" in node.read(wanted.ANSWERS)) is pair, "another cluster may number in its way"
+
+
 def test_a_user_from_before_is_used_and_stays(node: HeadNode) -> None:
     passwd = node.read("/etc/passwd")
     uid, gid = passwd.split(":")[2:4]

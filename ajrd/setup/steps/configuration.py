@@ -8,7 +8,7 @@ from ajrd import config as settings
 from ajrd import share
 from ajrd.errors import SetupError
 from ajrd.setup import wanted
-from ajrd.setup.answers import Rights
+from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.book import Book
 from ajrd.setup.host import Host
 from ajrd.setup.making import Change, Owner, Text, Work, digest_of, file, look
@@ -55,10 +55,15 @@ def is_replaceable(host: Host) -> bool:
     return seen.text == share.path("etc/ajrd/config.yaml").read_text(encoding="utf-8")
 
 
+def _must_agree(given: Answers) -> bool:
+    """Must the other head node give the user the number that it has here?"""
+    return given.host.pair and given.slurm.rights is not Rights.SLURM_USER
+
+
 def answers(work: Work) -> Iterator[Change]:
     """They are kept for the next run, without any secret."""
     given = work.job.answers
     seen = work.host.user(wanted.USER)
-    uid = seen.uid if seen and given.slurm.rights is not Rights.SLURM_USER else given.host.uid
+    uid = seen.uid if seen and _must_agree(given) else given.host.uid
     text = wanted.kept_answers(given, uid)
     yield from file(work, Text(wanted.ANSWERS, text, 0o640, Owner("root", service_group(work))))
