@@ -122,6 +122,21 @@ def test_an_upgrade_keeps_the_configuration_of_the_site_and_what_it_put_beside(
 
 @pytest.mark.full
 @needs_root
+def test_who_removes_the_package_before_an_uninstall_is_told_what_stays(debian: Clean) -> None:
+    debian("dpkg", "--install", "/root/ajrd.deb")
+    assert "ajrd uninstall" not in debian("sh", "-c", "dpkg --remove ajrd 2>&1")
+    debian("dpkg", "--install", "/root/ajrd.deb")
+    made = debian.root / "etc/ajrd/setup-made.json"
+    made.write_text("{}")
+    said = debian("sh", "-c", "dpkg --purge ajrd 2>&1")
+    assert "`ajrd uninstall [--purge]' takes it away, and wants to be" in said
+    assert made.exists(), "the package installed again can take away what setup has made"
+    made.unlink()
+    made.parent.rmdir()
+
+
+@pytest.mark.full
+@needs_root
 def test_nothing_is_started_that_did_not_run_and_what_runs_is_ended_before_it_goes(
     debian: Clean,
 ) -> None:
