@@ -90,5 +90,6 @@ def _read(file: Path) -> Answers:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the answers {file}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read the answers in {file}: {reason}") from None
     return validated(text, str(file), Answers)

@@ -139,6 +139,12 @@ def test_answers_that_cannot_be_understood(tmp_path: Path) -> None:
     assert f"{file}:1: recovery.mode: " in str(error)
 
 
+def test_answers_that_are_not_there(tmp_path: Path) -> None:
+    error = CliRunner().invoke(setup, ["--answers", str(tmp_path / "a.yaml")]).exception
+    assert isinstance(error, ConfigError)
+    assert str(error).endswith("a.yaml: No such file or directory")
+
+
 def test_only_root_can_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     error = CliRunner().invoke(setup, []).exception
