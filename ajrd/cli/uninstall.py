@@ -55,11 +55,15 @@ def uninstall(
         socket=admin_socket,
     )  # fmt: skip
     if plan.needs_admin():
-        admin = _entering(plan, admin, ask=not yes and sys.stdin.isatty())
+        admin = _entering(plan, admin, ask=not yes and _somebody_is_there())
     if not yes:
         click.confirm("Remove this?", abort=True)
     remove(host, plan, admin, click.echo)
     click.echo("The program itself stays: apt-get purge ajrd, or the end of docs/quickstart.md")
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(host: Host, plan: Removal) -> None:
