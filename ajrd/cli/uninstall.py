@@ -44,7 +44,7 @@ def uninstall(
     to whom they belong stay; a database that setup has made is dropped by --purge alone.
     """
     host = Host()
-    if os.geteuid():
+    if not _is_root():
         raise SetupError("only root can take ajrd off a host")
     plan = removal(host, purge=purge, keep_database=keep_database)
     _show(host, plan)
@@ -60,6 +60,10 @@ def uninstall(
         click.confirm("Remove this?", abort=True)
     remove(host, plan, admin, click.echo)
     click.echo("The program itself stays: apt-get purge ajrd, or the end of docs/quickstart.md")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
 
 
 def _somebody_is_there() -> bool:

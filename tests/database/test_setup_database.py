@@ -103,7 +103,7 @@ def uninstall(node: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """The command, before which somebody sits."""
     monkeypatch.setattr("ajrd.cli.uninstall.Host", lambda: node.host)
     monkeypatch.setattr("ajrd.cli.uninstall._somebody_is_there", lambda: True)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: True)
 
     def run(*argv: str, says: str = "") -> Result:
         return CliRunner().invoke(cli, ["uninstall", *argv], input=says)
