@@ -29,7 +29,7 @@ def node(tmp_path: Path, quick_disk: None) -> HeadNode:
 @pytest.fixture
 def uninstall(node: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("ajrd.cli.uninstall.Host", lambda: node.host)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: True)
 
     def run(*argv: str, says: str = "") -> Result:
         return CliRunner().invoke(cli, ["uninstall", *argv], input=says)
@@ -270,7 +270,7 @@ def test_where_setup_has_made_nothing_it_says_how_a_package_goes(
 
 
 def test_only_root_may(uninstall: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: False)
     assert "only root" in str(uninstall("--yes").exception)
 
 
