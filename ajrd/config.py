@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -32,6 +27,7 @@ from ajrd.errors import ConfigError
 from ajrd.hardware.template import NAMES, REFERENCE, complaint, url_complaint
 from ajrd.model import Kind, Occasion
 from ajrd.store.address import CREDENTIAL, TIMEOUT, Address, Tls, parse_url
+from ajrd.yamlmodel import Section, validated
 
 #: Names among the credentials that systemd hands to the service.
 LOKI_PASSWORD, LOKI_TOKEN = "ajrd-loki-password", "ajrd-loki-token"
@@ -55,10 +51,6 @@ class Mode(StrEnum):
     ACT = "act"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Backend(StrEnum):
     """How to talk to Slurm; ``auto`` takes pyslurm where it fits the controller."""
 
@@ -67,7 +59,7 @@ class Backend(StrEnum):
     PYSLURM = "pyslurm"
 
 
-class SlurmSection(_Section):
+class SlurmSection(Section):
     """How to reach Slurm, and how often to look."""
 
     backend: Backend = Field(default=Backend.AUTO, description="auto, cli or pyslurm")
@@ -81,7 +73,7 @@ class SlurmSection(_Section):
     poll: Seconds = Field(default=1.0, description="interval of looking at all jobs, seconds")
 
 
-class RecoverySection(_Section):
+class RecoverySection(Section):
     """What ajrd may do, and when."""
 
     mode: Mode = Field(
@@ -121,7 +113,7 @@ class RecoverySection(_Section):
     )
 
 
-class LogsSection(_Section):
+class LogsSection(Section):
     """Where step logs are looked for."""
 
     files: bool = Field(default=True, description="read the files; false: Loki has all of them")
@@ -130,7 +122,7 @@ class LogsSection(_Section):
     )
 
 
-class HooksSection(_Section):
+class HooksSection(Section):
     """Where the hooks of Slurm tell what has happened; see docs/operations.md."""
 
     dirs: tuple[str, ...] = Field(
@@ -150,7 +142,7 @@ class HooksSection(_Section):
         return dirs
 
 
-class TlsSection(_Section):
+class TlsSection(Section):
     """TLS to a server; with ``ca`` certificate and host name of the server are verified."""
 
     ca: str | None = Field(default=None, description="file with the certificates to trust, PEM")
@@ -170,7 +162,7 @@ class TlsSection(_Section):
             raise ValueError(str(error)) from None
 
 
-class DatabaseSection(_Section):
+class DatabaseSection(Section):
     """Where the history is kept, and for how long."""
 
     url: str = Field(
@@ -203,7 +195,7 @@ class DatabaseSection(_Section):
         return Address(self.url, self.password_file, self.tls.files(), self.timeout)
 
 
-class LokiLabels(_Section):
+class LokiLabels(Section):
     """Which labels or structured metadata tell what; of several the first that is there counts."""
 
     job: tuple[str, ...] = Field(
@@ -225,7 +217,7 @@ class LokiLabels(_Section):
         return names
 
 
-class LokiAuth(_Section):
+class LokiAuth(Section):
     """Who ajrd is to Loki: a user with a password, or a token."""
 
     user: str | None = Field(default=None, description="user of basic authentication")
@@ -239,7 +231,7 @@ class LokiAuth(_Section):
     )
 
 
-class LokiSection(_Section):
+class LokiSection(Section):
     """Where compute nodes ship their logs to, and what of it is theirs."""
 
     url: str | None = Field(
@@ -333,7 +325,7 @@ class LokiSection(_Section):
         return self
 
 
-class ProxySection(_Section):
+class ProxySection(Section):
     """A reverse proxy that has found out who somebody is."""
 
     addresses: tuple[str, ...] = Field(
@@ -351,7 +343,7 @@ class ProxySection(_Section):
         return addresses
 
 
-class WebSection(_Section):
+class WebSection(Section):
     """Where pages, API and metrics are served, and to whom."""
 
     socket: str | None = Field(
@@ -394,7 +386,7 @@ class WebSection(_Section):
         return path
 
 
-class EfficiencySection(_Section):
+class EfficiencySection(Section):
     """What a recovery is compared with."""
 
     manual_baseline: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
@@ -415,7 +407,7 @@ def _service_url(url: str) -> str:
     return url
 
 
-class DrainSection(_Section):
+class DrainSection(Section):
     """Draining suspected nodes, in act mode."""
 
     enabled: bool = Field(default=False, description="drain suspected nodes (scontrol update)")
@@ -437,7 +429,7 @@ class DrainSection(_Section):
     fresh: Seconds = Field(default=3600.0, description="an older suspicion drains nothing, seconds")
 
 
-class HardwareApiSection(_Section):
+class HardwareApiSection(Section):
     """A hardware-recovery service that is told of suspected nodes and gives a verdict."""
 
     url: str | None = Field(default=None, description="where a node is reported (POST); none: off")
@@ -508,7 +500,7 @@ class HardwareApiSection(_Section):
         return self
 
 
-class HardwareSection(_Section):
+class HardwareSection(Section):
     """What happens to nodes that broken attempts point at."""
 
     drain: DrainSection = DrainSection()
@@ -522,7 +514,7 @@ class HardwareSection(_Section):
     )
 
 
-class Webhook(_Section):
+class Webhook(Section):
     """One endpoint that is told of events, signed."""
 
     name: str = Field(description="short name: a-z, 0-9 and -; its cursor is kept under it")
@@ -556,7 +548,7 @@ class Webhook(_Section):
         return _service_url(url)
 
 
-class NotifySection(_Section):
+class NotifySection(Section):
     """Who is told of what happens."""
 
     webhooks: tuple[Webhook, ...] = Field(default=(), description="endpoints; see docs/webhooks.md")
@@ -579,7 +571,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class LoggingSection(_Section):
+class LoggingSection(Section):
     """The service's own log, on standard error."""
 
     level: str = Field(
@@ -590,7 +582,7 @@ class LoggingSection(_Section):
     format: LogFormat = Field(default=LogFormat.AUTO, description="auto, text or json")
 
 
-class Config(_Section):
+class Config(Section):
     """The whole file. Every key has a default; an empty file is a valid configuration."""
 
     slurm: SlurmSection = SlurmSection()
@@ -636,64 +628,4 @@ def load(path: Path) -> Config:
 
 def parse(text: str, name: str) -> Config:
     """Checks the text of a configuration; ``name`` stands in messages for the file."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not YAML: {_where(error)}") from None
-    duplicates = [f"{name}:{line}: {key}: stands twice" for key, line in _duplicates(node)]
-    if duplicates:
-        raise ConfigError("\n".join(duplicates))
-    if value is None:
-        return Config()
-    if not isinstance(value, dict):
-        raise ConfigError(f"{name}:1: the file must hold keys and values")
-    given = {key: section for key, section in value.items() if section is not None}
-    try:
-        return Config.model_validate(given)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_complaints(error, node, name))) from None
-
-
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
-
-
-def _complaints(error: ValidationError, node: yaml.Node | None, name: str) -> Iterator[str]:
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
-        line = _line_of(node, fault["loc"])
-        said = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        said = said.removeprefix("Value error, ")
-        yield f"{name}:{line}: {key}: {said}" if key else f"{name}: {said}"
-
-
-def _line_of(node: yaml.Node | None, loc: Sequence[int | str]) -> int:
-    line = 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(k, v) for k, v in node.value if k.value == str(part)]
-            if not pairs:
-                break
-            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _duplicates(node: Any, path: str = "") -> Iterator[tuple[str, int]]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _duplicates(item, path)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        full = f"{path}{key.value}"
-        if full in seen:
-            yield full, key.start_mark.line + 1
-        seen.add(full)
-        yield from _duplicates(value, f"{full}.")
+    return validated(text, name, Config)

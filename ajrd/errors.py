@@ -78,5 +78,9 @@ class WebUnavailable(AjrdError):
     """Pages and API cannot be served where the configuration says."""
 
 
+class SetupError(AjrdError):
+    """Setting up or removing the service has failed; what the step had made is gone again."""
+
+
 class NotLeader(AjrdError):
     """Another process has taken over the lease; nothing was written, and nothing may be done."""

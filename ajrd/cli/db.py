@@ -108,7 +108,8 @@ def grant_reader_command(
 
     May be repeated: a user that is there keeps its password.
     """
-    from ajrd.store.granting import TABLE, Admin, Reader, grant_reader
+    from ajrd.store.administration import Admin
+    from ajrd.store.granting import TABLE, Reader, grant_reader
 
     admin = Admin(
         defaults_file=admin_defaults_file,

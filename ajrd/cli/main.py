@@ -47,6 +47,7 @@ _COMMANDS = {
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
     "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),
     "status": ("ajrd.cli.status", "status", "Show a job: attempts, anomalies, decisions."),
+    "uninstall": ("ajrd.cli.uninstall", "uninstall", "Take back what setup has made on this host."),
     "watchdog": ("ajrd.cli.watchdog", "watchdog", "Release what a dead ajrd has left held."),
 }
 

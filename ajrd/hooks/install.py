@@ -114,14 +114,19 @@ def named_in(conf: str, folder: Path, names: Sequence[str]) -> list[str]:
 
 def with_lines(conf: str, folder: Path, names: Sequence[str]) -> str:
     """slurm.conf with ajrd's lines; raises ConfigError for keys that the site uses itself."""
+    return with_hooks(conf, {name: folder / name for name in names})
+
+
+def with_hooks(conf: str, hooks: Mapping[str, Path]) -> str:
+    """The same for hooks that lie in different folders."""
     rest = without_lines(conf)
-    used = [line for line in rest.splitlines() if _key(line) in {HOOKS[n].lower() for n in names}]
+    used = [line for line in rest.splitlines() if _key(line) in {HOOKS[n].lower() for n in hooks}]
     if used:
         raise ConfigError(
             f"slurm.conf says already: {'; '.join(map(str.strip, used))}. Call ajrd's hook at the"
             " end of that script, or leave it out with --only"
         )
-    block = "\n".join([_BEGIN, *lines_for(folder, names), _END])
+    block = "\n".join([_BEGIN, *(f"{HOOKS[name]}={path}" for name, path in hooks.items()), _END])
     return f"{rest}{'' if rest.endswith(chr(10)) or not rest else chr(10)}{block}\n"
 
 
@@ -156,12 +161,17 @@ def edit(conf: Path, text: str, now: datetime) -> Path | None:
         before, seen = conf.read_text(encoding="utf-8"), conf.stat()
         if before == text:
             return None
-        backup = conf.with_name(f"{conf.name}.before-ajrd-{now:%Y%m%dT%H%M%S}")
+        backup = conf.with_name(backup_name(conf.name, now))
         _write(backup, before, seen.st_mode & 0o777, seen)
         _write(conf.resolve(), text, seen.st_mode & 0o777, seen)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot change {conf}: {error}") from None
     return backup
+
+
+def backup_name(name: str, now: datetime) -> str:
+    """What the copy of slurm.conf is called."""
+    return f"{name}.before-ajrd-{now:%Y%m%dT%H%M%S}"
 
 
 def _write(path: Path, text: str, mode: int, like: os.stat_result | None = None) -> None:

@@ -168,7 +168,7 @@ async def _connect(
         charset="utf8mb4",
         ssl=tls,
         client_flag=CLIENT.FOUND_ROWS,
-        init_command=_session(timeout),
+        init_command=session(timeout),
         program_name="ajrd",
     )
     if tls and not (connection.server_capabilities & CLIENT.SSL):
@@ -177,7 +177,7 @@ async def _connect(
     return connection
 
 
-def _session(timeout: float) -> str:
+def session(timeout: float) -> str:
     """The server drops what a lost or frozen client holds, so that others can go on."""
     lock, idle = max(1, int(timeout / 2)), max(10, int(timeout * 2))
     return (

@@ -6,38 +6,20 @@ may do more is never touched.
 
 from __future__ import annotations
 
-import configparser
-import getpass
 import os
 import re
 import secrets
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pymysql
 
 from ajrd.errors import ConfigError, StoreUnavailable
-from ajrd.secret import read_secret
-from ajrd.store.address import Address, Server
+from ajrd.store.address import Address
+from ajrd.store.administration import Admin, Session, entered, quoted, server_of
+from ajrd.store.founding import Account, create_account, is_there
 
 TABLE = "job_efficiency_records"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _HOST = re.compile(r"[A-Za-z0-9_.:%/-]{1,255}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admin:
-    """How to get in as an administrator: an option file of MySQL, or words for what it would say.
-
-    Without any: as whoever runs the command, which a server on this host may believe by its socket.
-    """
-
-    defaults_file: Path | None = None
-    user: str | None = None
-    password_file: Path | None = None
-    socket: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +35,11 @@ class Reader:
         if not _HOST.fullmatch(self.host):
             raise ConfigError(f"{self.host!r} is no host of a MySQL user")
 
+    @property
+    def account(self) -> Account:
+        """As the server knows it."""
+        return Account(self.name, self.host)
+
 
 def grant_reader(address: Address, admin: Admin, reader: Reader, file: Path | None) -> str | None:
     """Makes the user if it is not there, and gives it its one right.
@@ -60,47 +47,33 @@ def grant_reader(address: Address, admin: Admin, reader: Reader, file: Path | No
     Returns the password of a new user if there is no ``file`` (0600, made here) to keep it in; None
     otherwise. A user that is there keeps its password. Raises ConfigError, StoreUnavailable.
     """
-    server = address.place
-    if not isinstance(server, Server):
-        raise ConfigError("the database is a SQLite file, which knows no users")
-    try:
-        with closing(_connect(address, server, admin)) as db, db.cursor() as cursor:
-            return _grant(cursor, server.name, reader, file)
-    except (pymysql.Error, OSError) as error:
-        said = error.args[1] if len(error.args) > 1 else error
-        raise StoreUnavailable(f"the database refused: {' '.join(str(said).split())}") from None
+    password = secrets.token_urlsafe(24)
+    with entered(address, admin) as db:
+        new = not is_there(db, reader.account)
+        if new and file is not None:
+            _keep(file, password)
+        try:
+            allow_reader(db, server_of(address).name, reader, password)
+        except StoreUnavailable:
+            if new and file is not None:
+                file.unlink()
+            raise
+    return password if new and file is None else None
 
 
-def _grant(cursor: Any, database: str, reader: Reader, file: Path | None) -> str | None:
-    who = (reader.name, reader.host)
-    cursor.execute("SELECT 1 FROM mysql.user WHERE User = %s AND Host = %s", who)
-    password = None
-    if cursor.fetchone():
-        _refuse_other_rights(cursor, database, reader)
+def allow_reader(db: Session, database: str, reader: Reader, password: str) -> None:
+    """The same in a session; the password is that of a user who is not there yet."""
+    if is_there(db, reader.account):
+        _refuse_other_rights(db, database, reader)
     else:
-        password = secrets.token_urlsafe(24)
-        _create(cursor, who, password, file)
-    table = f"{_quoted(database)}.{_quoted(TABLE)}"
-    cursor.execute(f"GRANT SELECT ON {table} TO %s@%s", who)
-    return password if file is None else None
+        create_account(db, reader.account, password, tls=False)
+    table = f"{quoted(database)}.{quoted(TABLE)}"
+    db.rows(f"GRANT SELECT ON {table} TO %s@%s", reader.name, reader.host)
 
 
-def _create(cursor: Any, who: tuple[str, str], password: str, file: Path | None) -> None:
-    """The password is kept before it is set; a user that cannot be made leaves no file."""
-    if file is not None:
-        _keep(file, password)
-    try:
-        cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (*who, password))
-    except pymysql.Error:
-        if file is not None:
-            file.unlink()
-        raise
-
-
-def _refuse_other_rights(cursor: Any, database: str, reader: Reader) -> None:
-    ours = f"GRANT SELECT ON {_quoted(database)}.{_quoted(TABLE)} TO "
-    cursor.execute("SHOW GRANTS FOR %s@%s", (reader.name, reader.host))
-    for (grant,) in cursor.fetchall():
+def _refuse_other_rights(db: Session, database: str, reader: Reader) -> None:
+    ours = f"GRANT SELECT ON {quoted(database)}.{quoted(TABLE)} TO "
+    for (grant,) in db.rows("SHOW GRANTS FOR %s@%s", reader.name, reader.host):
         harmless = grant.startswith(("GRANT USAGE ON *.* TO ", ours))
         if not harmless or "GRANT OPTION" in grant:
             raise ConfigError(
@@ -116,46 +89,3 @@ def _keep(file: Path, password: str) -> None:
         raise ConfigError(f"cannot make {file} for the password: {error.strerror}") from None
     with os.fdopen(number, "w") as kept:
         kept.write(f"{password}\n")
-
-
-def _connect(address: Address, server: Server, admin: Admin) -> pymysql.Connection[Any]:
-    said = _options(admin.defaults_file)
-    socket = admin.socket or said.get("socket") or server.unix_socket
-    password = said.get("password", "")
-    if admin.password_file is not None:
-        secret = read_secret(str(admin.password_file), "", "the administrator")
-        password = secret.decode("latin-1")
-    options: dict[str, Any] = {}
-    if address.tls.ca and not socket:
-        options["ssl"] = address.tls.context()
-    return pymysql.connect(
-        host=said.get("host", server.host),
-        port=int(said.get("port", server.port)),
-        unix_socket=socket,
-        user=admin.user or said.get("user") or getpass.getuser(),
-        password=password,
-        database=server.name,
-        charset="utf8mb4",
-        autocommit=True,
-        connect_timeout=address.timeout,
-        read_timeout=address.timeout,
-        write_timeout=address.timeout,
-        **options,
-    )
-
-
-def _options(file: Path | None) -> dict[str, str]:
-    """The section ``client`` of an option file; one that everybody may read is refused."""
-    if file is None:
-        return {}
-    parser = configparser.RawConfigParser(allow_no_value=True, strict=False)
-    try:
-        parser.read_string(read_secret(str(file), "", "the administrator").decode("latin-1"))
-    except configparser.Error as error:
-        raise ConfigError(f"{file} is no option file: {error.message}") from None
-    section = dict(parser["client"]) if parser.has_section("client") else {}
-    return {key: value.strip("'\"") for key, value in section.items() if value}
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"

@@ -51,10 +51,11 @@ async def inspect(database: Database) -> Inspection:
     if database.is_missing():
         return Inspection("")
     async with database.transaction(asyncio.Lock(), "looking at its tables") as db:
-        return await db.run_sync(_inspect)
+        return await db.run_sync(look)
 
 
-def _inspect(db: Connection) -> Inspection:
+def look(db: Connection) -> Inspection:
+    """The same in a transaction that is open already."""
     revision = migrate.revision(db)
     if db.dialect.name == "sqlite":
         return Inspection(revision)
@@ -67,13 +68,13 @@ def _rights(db: Connection) -> frozenset[str]:
     rights: set[str] = set()
     for grant in db.execute(text("SHOW GRANTS")).scalars():
         found = _GRANT.match(grant)
-        if found and _covers(found["schema"], schema):
+        if found and covers(found["schema"], schema):
             rights |= {right.strip().upper() for right in found["rights"].split(",")}
     everything = {"ALL", "ALL PRIVILEGES"} & rights
     return WORKING | CHANGING if everything else frozenset(rights)
 
 
-def _covers(pattern: str, schema: str) -> bool:
+def covers(pattern: str, schema: str) -> bool:
     r"""A database in a grant may be a pattern: ``%`` and ``_``, unless behind a backslash."""
     parts = re.findall(r"\\.|.", pattern)
     forms = {"%": ".*", "_": ".", "*": ".*"}

@@ -22,8 +22,9 @@ from ajrd.kpi.efficiency import efficiency
 from ajrd.kpi.milestones import Milestones, Steps, Successor
 from ajrd.kpi.summary import summarize
 from ajrd.store.address import Address
+from ajrd.store.administration import Admin
 from ajrd.store.efficiency import EfficiencyRecord
-from ajrd.store.granting import Admin, Reader, grant_reader
+from ajrd.store.granting import Reader, grant_reader
 from ajrd.store.store import Store
 from tests.database.grafana import sent
 from tests.database.server import Server, a_schema

@@ -1,0 +1,48 @@
+"""The configuration, and the answers from which it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ajrd import config as settings
+from ajrd import share
+from ajrd.errors import SetupError
+from ajrd.setup import wanted
+from ajrd.setup.answers import Rights
+from ajrd.setup.making import Change, Owner, Text, Work, digest_of, file, look
+from ajrd.setup.steps.people import service_group
+
+
+def config(work: Work) -> Iterator[Change]:
+    """``config.yaml``; what people have written there is not overwritten unasked."""
+    text = wanted.config(work.job.answers, work.job.facts)
+    settings.parse(text, wanted.CONFIG)
+    owner = Owner("root", service_group(work))
+    seen = look(work.host, wanted.CONFIG)
+    if seen is not None and seen.text != text and not _is_replaceable(work, seen.text):
+        if not work.replace_config:
+            raise SetupError(
+                f"{wanted.CONFIG} is not as setup has written it: somebody has changed it. Take"
+                " the changes into rules or answers, or overwrite it, keeping a copy:"
+                " ajrd setup --replace-config"
+            )
+        copy = f"{wanted.CONFIG}.before-setup-{work.now:%Y%m%dT%H%M%S}"
+        yield from file(work, Text(copy, seen.text, seen.mode, owner))
+    yield from file(work, Text(wanted.CONFIG, text, 0o640, owner, restart=True))
+
+
+def _is_replaceable(work: Work, text: str) -> bool:
+    """Is it what setup has written, or the example that a package brings along?"""
+    known = work.book.file(wanted.CONFIG)
+    if known is not None and digest_of(text) in known.sha256:
+        return True
+    return text == share.path("etc/ajrd/config.yaml").read_text(encoding="utf-8")
+
+
+def answers(work: Work) -> Iterator[Change]:
+    """They are kept for the next run, without any secret."""
+    given = work.job.answers
+    seen = work.host.user(wanted.USER)
+    uid = seen.uid if seen and given.slurm.rights is not Rights.SLURM_USER else given.host.uid
+    text = wanted.kept_answers(given, uid)
+    yield from file(work, Text(wanted.ANSWERS, text, 0o640, Owner("root", service_group(work))))

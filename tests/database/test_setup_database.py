@@ -1,0 +1,176 @@
+"""A head node with its history on a real server: set up, repeated, joined by a twin, taken off."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ajrd.errors import SetupError, StoreUnavailable
+from ajrd.setup import wanted
+from ajrd.setup.answers import Answers
+from ajrd.setup.job import Secrets
+from ajrd.setup.remove import removal, remove, require_admin
+from ajrd.setup.run import preview
+from ajrd.store.administration import Admin, as_service
+from tests.database.server import Schema, Server
+from tests.database.test_founding import everything as everything_on
+from tests.unit.setup_world import HeadNode
+
+
+@pytest.fixture
+def server(mariadb: Server) -> Iterator[Server]:
+    """The server, which has afterwards what it had before: databases, users, rights."""
+    if not mariadb.daemon.alive:
+        mariadb.start()
+    before = everything_on(mariadb)
+    yield mariadb
+    assert everything_on(mariadb) == before
+
+
+@pytest.fixture
+def boss(server: Server) -> Iterator[tuple[str, str]]:
+    """An administrator who comes as the service will, name and password."""
+    name, password = f"b{secrets.token_hex(6)}", secrets.token_hex(8)
+    server.query(
+        f"CREATE USER {name}@127.0.0.1 IDENTIFIED BY '{password}';"
+        f" GRANT ALL ON *.* TO {name}@127.0.0.1 WITH GRANT OPTION"
+    )
+    yield name, password
+    server.query(f"DROP USER {name}@127.0.0.1")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> HeadNode:
+    return HeadNode.make(tmp_path / "head1", systemd=False)
+
+
+@pytest.fixture
+def answers(server: Server, boss: tuple[str, str]) -> Answers:
+    database = {
+        "kind": "mysql", "host": "127.0.0.1", "port": server.port, "admin_user": boss[0],
+        "name": f"ajrd_{secrets.token_hex(4)}", "user": f"u{secrets.token_hex(6)}",
+        "reader": f"r{secrets.token_hex(6)}", "ca": str(server.certificate),
+    }  # fmt: skip
+    return Answers.model_validate({"database": database})
+
+
+def admin(boss: tuple[str, str]) -> Admin:
+    return Admin(user=boss[0], password=boss[1])
+
+
+def take_off(node: HeadNode, boss: tuple[str, str]) -> None:
+    plan = removal(node.host, purge=True)
+    require_admin(plan, admin(boss))
+    remove(node.host, plan, admin(boss), lambda _said: None)
+
+
+def with_database(answers: Answers, **more: object) -> Answers:
+    return answers.model_copy(update={"database": answers.database.model_copy(update=more)})
+
+
+def test_database_and_users_are_made_once_and_dropped_with_the_rest(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server
+) -> None:
+    before = node.tree()
+    said = node.set_up(answers, Secrets(admin=boss[1]))
+    assert f"create database {answers.database.name}" in said
+    without = with_database(answers, admin_user="nobody")
+    assert preview(node.job(without)) == [], "nothing is missing, and no administrator is asked"
+    address = wanted.address(
+        answers.database, node.job(answers).facts, str(node.host.path(wanted.DB_PASSWORD))
+    )
+    with as_service(address) as db:
+        tables = {row[0] for row in db.rows(f"SHOW TABLES IN `{answers.database.name}`")}
+    assert {"jobs", "leases", "job_efficiency_records"} <= tables
+    kept = node.read(wanted.ANSWERS) + node.read(wanted.CONFIG)
+    assert boss[0] not in kept
+    assert boss[1] not in kept
+    take_off(node, boss)
+    assert node.tree() == before
+
+
+def test_a_removal_without_an_administrator_of_the_database_removes_nothing(
+    node: HeadNode, answers: Answers, boss: tuple[str, str]
+) -> None:
+    node.set_up(answers, Secrets(admin=boss[1]))
+    before = node.tree()
+    plan = removal(node.host, purge=True)
+    with pytest.raises(StoreUnavailable, match=r"does not let .* in"):
+        require_admin(plan, Admin(user="nobody"))
+    assert node.tree() == before
+    take_off(node, boss)
+
+
+def test_the_second_head_node_takes_the_password_of_the_first(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], tmp_path: Path
+) -> None:
+    pair = answers.model_copy(update={"host": answers.host.model_copy(update={"pair": True})})
+    node.set_up(pair, Secrets(admin=boss[1]))
+    second = HeadNode.make(tmp_path / "head2", systemd=False)
+    first = second.tree()
+    with pytest.raises(SetupError, match=r"is there, and its password is not known: give"):
+        second.set_up(pair, Secrets(admin=boss[1]))
+    password = node.read(wanted.DB_PASSWORD).strip()
+    second.set_up(with_database(pair, admin_user=None), Secrets(database=password))
+    second.take_off()
+    assert second.tree() == first
+    assert preview(node.job(pair)) == [], "the first one still has its database"
+    take_off(node, boss)
+
+
+def test_a_database_of_somebody_else_is_not_touched(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], mysql: Schema
+) -> None:
+    mysql.query("CREATE TABLE payroll (a INT)")
+    theirs = with_database(answers, name=mysql.name)
+    with pytest.raises(SetupError, match=r"holds tables that are not ajrd's \(payroll\)"):
+        node.set_up(theirs, Secrets(admin=boss[1]))
+    assert mysql.query("SHOW TABLES") == "payroll\n"
+    take_off(node, boss)
+
+
+def test_a_step_that_fails_leaves_nothing_on_the_server(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def refused(*_: object) -> None:
+        raise StoreUnavailable("the server has gone away")
+
+    before = everything_on(server)
+    monkeypatch.setattr("ajrd.setup.steps.database.grant_service", refused)
+    with pytest.raises(SetupError, match="step database: the server has gone away"):
+        node.set_up(answers, Secrets(admin=boss[1]))
+    assert everything_on(server) == before
+    monkeypatch.undo()
+    node.set_up(answers, Secrets(admin=boss[1]))
+    take_off(node, boss)
+
+
+@pytest.mark.parametrize("done", ["create_database", "create_account", "grant_service"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_run_that_dies_there_is_completed_by_the_next_one(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
+    done: str, late: bool,
+) -> None:  # fmt: skip
+    """What dies takes nothing back: its roll-back does not come to pass."""
+    from ajrd.setup.making import Work
+    from ajrd.store import founding
+
+    real = getattr(founding, done)
+
+    def dies(*given: object, **more: object) -> None:
+        if late:
+            real(*given, **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "roll_back", lambda _self: [])
+        patch.setattr(f"ajrd.setup.steps.database.{done}", dies)
+        with pytest.raises(KeyboardInterrupt):
+            node.set_up(answers, Secrets(admin=boss[1]))
+    node.set_up(answers, Secrets(admin=boss[1]))
+    assert preview(node.job(with_database(answers, admin_user="nobody"))) == []
+    take_off(node, boss)
