@@ -46,6 +46,7 @@ _COMMANDS = {
     "rules": ("ajrd.cli.rules", "rules", "Check, list, show and try the rules of the catalogue."),
     "run": ("ajrd.cli.run", "run", "Run the service in the foreground."),
     "scan": ("ajrd.cli.scan", "scan", "Say what broke in a log, offline."),
+    "setup": ("ajrd.cli.setup", "setup", "Set up the service on this head node."),
     "status": ("ajrd.cli.status", "status", "Show a job: attempts, anomalies, decisions."),
     "uninstall": ("ajrd.cli.uninstall", "uninstall", "Take back what setup has made on this host."),
     "watchdog": ("ajrd.cli.watchdog", "watchdog", "Release what a dead ajrd has left held."),

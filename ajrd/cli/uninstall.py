@@ -36,7 +36,7 @@ def uninstall(
     admin_defaults_file: Path | None,
     admin_socket: str | None,
 ) -> None:
-    """Stop ajrd on this host and remove what `ajrd setup` has made.
+    """Stop ajrd on this host and remove what setup has made.
 
     The list is shown before. Without --purge configuration, secrets, rules, history and the users
     to whom they belong stay; a database that setup has made is dropped by --purge alone.

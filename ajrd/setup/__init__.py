@@ -7,4 +7,8 @@ Each step looks first and changes only what is missing, so it may be repeated at
 step makes it writes down *before* it makes it (:mod:`ajrd.setup.book`), in a file that root alone
 may write: a step that fails takes back what it has made, and ``ajrd uninstall`` takes back
 everything that stands in that book and nothing else.
+
+What an administrator wants is asked by a table of questions (:mod:`ajrd.setup.questions`), a group
+at a time, and each group is tried before the next one is asked (:mod:`ajrd.setup.trying`): a trial
+changes nothing, and names the answer that is wrong. Answers of a file are tried in the same way.
 """

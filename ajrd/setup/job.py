@@ -13,7 +13,8 @@ from ajrd.setup.host import Host
 class Secrets:
     """Passwords and tokens that were typed, or read from the files of the answers; "": none.
 
-    ``admin`` is that of the database's administrator, used in this run and kept nowhere.
+    Bytes that are no UTF-8 stand in them as surrogates (surrogateescape). ``admin`` is that of the
+    database's administrator, used in this run and kept nowhere.
     """
 
     admin: str = field(default="", repr=False)

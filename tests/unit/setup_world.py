@@ -7,6 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ajrd.setup.answers import Answers
 from ajrd.setup.facts import Facts, SlurmFacts
@@ -96,7 +97,7 @@ class HeadNode:
         environ = {"PATH": f"{programs}:{os.environ['PATH']}", "ROOT": str(root)}
         return cls(Host(root, {**environ, "STATE": str(state)}), state)
 
-    def job(self, answers: Answers, secrets: Secrets | None = None, **more: str) -> Job:
+    def job(self, answers: Answers, secrets: Secrets | None = None, **more: Any) -> Job:
         """What a run goes by."""
         slurm = SlurmFacts(
             version="22.05.8", cluster="lab", conf="/etc/slurm/slurm.conf", user="slurm",

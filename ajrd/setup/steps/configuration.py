@@ -9,6 +9,8 @@ from ajrd import share
 from ajrd.errors import SetupError
 from ajrd.setup import wanted
 from ajrd.setup.answers import Rights
+from ajrd.setup.book import Book
+from ajrd.setup.host import Host
 from ajrd.setup.making import Change, Owner, Text, Work, digest_of, file, look
 from ajrd.setup.steps.people import service_group
 
@@ -19,7 +21,7 @@ def config(work: Work) -> Iterator[Change]:
     settings.parse(text, wanted.CONFIG)
     owner = Owner("root", service_group(work))
     seen = look(work.host, wanted.CONFIG)
-    if seen is not None and seen.text != text and not _is_replaceable(work, seen.text):
+    if seen is not None and seen.text != text and not is_replaceable(work.host):
         if not work.replace_config:
             raise SetupError(
                 f"{wanted.CONFIG} is not as setup has written it: somebody has changed it. Take"
@@ -31,12 +33,15 @@ def config(work: Work) -> Iterator[Change]:
     yield from file(work, Text(wanted.CONFIG, text, 0o640, owner, restart=True))
 
 
-def _is_replaceable(work: Work, text: str) -> bool:
-    """Is it what setup has written, or the example that a package brings along?"""
-    known = work.book.file(wanted.CONFIG)
-    if known is not None and digest_of(text) in known.sha256:
+def is_replaceable(host: Host) -> bool:
+    """Is it missing, or what setup has written, or the example that a package brings along?"""
+    seen = look(host, wanted.CONFIG)
+    if seen is None:
         return True
-    return text == share.path("etc/ajrd/config.yaml").read_text(encoding="utf-8")
+    known = Book.read(host).file(wanted.CONFIG)
+    if known is not None and digest_of(seen.text) in known.sha256:
+        return True
+    return seen.text == share.path("etc/ajrd/config.yaml").read_text(encoding="utf-8")
 
 
 def answers(work: Work) -> Iterator[Change]:
