@@ -19,7 +19,7 @@ pytest.register_assert_rewrite("tests.faults.proof")
 hypothesis.settings.register_profile("ajrd", deadline=None)
 hypothesis.settings.load_profile("ajrd")
 
-pytest_plugins = ["tests.service_fixtures", "tests.database.server"]
+pytest_plugins = ["tests.service_fixtures", "tests.database.server", "tests.unit.setup_world"]
 
 
 class Cluster(Protocol):

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import labdemo.service
-from labdemo.service import PATIENCE
+from labdemo.service import PATIENCE, Process
 from tests.conftest import Cluster
+from tests.nursery import Nursery
 
 T = TypeVar("T")
 
@@ -40,9 +41,11 @@ class Service(labdemo.service.Service):
         slurm: Mapping[str, Any] | None = None,
         database: Mapping[str, Any] | None = None,
         web: Mapping[str, Any] | None = None,
+        nursery: Nursery | None = None,
         **recovery: Any,
     ) -> None:
         self.cluster = cluster
+        self._nursery = nursery
         sections = {
             "slurm": {"poll": 0.2, **(slurm or {})},
             "recovery": {"settle": 0.5, **recovery},
@@ -50,6 +53,12 @@ class Service(labdemo.service.Service):
             "web": dict(web or {}),
         }
         super().__init__(folder, cluster.conf, **sections)
+
+    def launch(self, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """From the nursery, if there is one; but a library must be loaded before all others."""
+        if self._nursery is None or "LD_PRELOAD" in environment:
+            return super().launch(argv, environment)
+        return self._nursery.start(argv, environment, self.log)
 
     def kill(self) -> None:
         """As ``kill -9`` would."""
@@ -59,7 +68,12 @@ class Service(labdemo.service.Service):
 
     def await_stop(self) -> None:
         """Waits until the process has frozen at a checkpoint."""
-        until("the service to freeze", lambda: self._process_state() == "T")
+        until("the service to freeze", lambda: self.stands_still)
+
+    @property
+    def stands_still(self) -> bool:
+        """Has the process frozen?"""
+        return self._process_state() == "T"
 
     def wake(self) -> None:
         """Lets a frozen process go on."""
@@ -151,11 +165,17 @@ class Service(labdemo.service.Service):
         return until(f"job {job_id} to be {beginning}", there)
 
     def cancel_all(self) -> None:
-        """Leaves no job behind for the next test."""
-        argv = ["scancel", "--signal=KILL", "--full", "--user", "root"]
-        subprocess.run(argv, env=self.cluster.env, check=False, capture_output=True, timeout=60)
-        subprocess.run(
-            ["scancel", "--user", "root"], env=self.cluster.env, check=False, capture_output=True,
-            timeout=60,
-        )  # fmt: skip
+        """Leaves no job behind for the next test.
+
+        Slurm shows them for minutes yet, but without a directive they are no business of ajrd.
+        """
+        jobs = self.slurm("squeue", "-h", "-o", "%A").split()
+        if jobs:
+            self._try("scontrol", "update", f"JobId={','.join(jobs)}", "Comment=")
+        self._try("scancel", "--signal=KILL", "--full", "--user", "root")
+        self._try("scancel", "--user", "root")
         until("the jobs to be gone", lambda: not self.slurm("squeue", "-h", "-o", "%i"))
+
+    def _try(self, *argv: str) -> None:
+        """Runs a command that may find nothing to do."""
+        subprocess.run(argv, env=self.cluster.env, check=False, capture_output=True, timeout=60)

@@ -9,14 +9,25 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cluster
+from tests.nursery import Nursery
 from tests.service import Service
 
 #: Lines of a service's own log that are shown with a test that failed.
 SHOWN = 60
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where the services of this test worker come from."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def make_service(lab: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+def make_service(
+    lab: Cluster, nursery: Nursery, tmp_path: Path
+) -> Iterator[Callable[..., Service]]:
     """Makes services that are not started yet; all of them and their jobs are ended.
 
     pytest shows what is printed here for a test that failed, and only then.
@@ -26,7 +37,7 @@ def make_service(lab: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service
     def make(**options: Any) -> Service:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(Service(lab, folder, **options))
+        made.append(Service(lab, folder, nursery=nursery, **options))
         return made[-1]
 
     yield make

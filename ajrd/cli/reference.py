@@ -1,19 +1,23 @@
-"""Every key of the configuration as :mod:`ajrd.config` describes it: docs/configuration.md.
+"""Every key of the configuration, and of the answers to ``ajrd setup``, as the code has them.
 
-``python -m ajrd.cli.reference >docs/configuration.md`` brings the documentation up to date.
+``python -m ajrd.cli.reference >docs/configuration.md`` and ``python -m ajrd.cli.reference answers
+>docs/answers.md`` bring the documentation up to date.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from ajrd.config import Config
+from ajrd.setup.answers import Answers
 
 _HEAD = """\
 # Configuration
@@ -49,6 +53,25 @@ _TOGETHER = """
 - A certificate of a client comes with its key.
 """
 
+_ANSWERS = """\
+# Answers to `ajrd setup`
+
+Made from `ajrd/setup/answers.py` by `python -m ajrd.cli.reference answers`.
+
+The file of `ajrd setup --answers FILE`, in YAML; [setup.md](setup.md) has an example. Every key may
+be left out: an empty file is observe mode, with a SQLite file, on this host alone. Unknown keys are
+errors. No secret stands in it: a key ending in `_file` names a file with one, which others must not
+be able to read.
+"""
+
+_ANSWERS_TOGETHER = """
+## What must fit together
+
+- `host.pair` needs `database.kind: mysql`: both head nodes must reach it.
+- `recovery.mode: act` needs `slurm.rights`: `accounting`, `slurm-user` or `given`.
+- `loki` names either a user or a token.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -73,9 +96,9 @@ class Section:
     keys: tuple[Key, ...]
 
 
-def sections() -> list[Section]:
+def sections(model: type[BaseModel] = Config) -> list[Section]:
     """All sections, each before those in it; the keys at the top of the file come first."""
-    schema = Config.model_json_schema()
+    schema = model.model_json_schema()
     return list(_sections("", schema, schema["$defs"]))
 
 
@@ -145,11 +168,16 @@ def _limits(node: dict[str, Any]) -> Iterator[str]:
 
 def markdown() -> str:
     """``docs/configuration.md``."""
-    return "\n".join([_HEAD, *_tables()]) + _TOGETHER
+    return "\n".join([_HEAD, *_tables(Config)]) + _TOGETHER
 
 
-def _tables() -> Iterator[str]:
-    for section in sections():
+def answers() -> str:
+    """``docs/answers.md``."""
+    return "\n".join([_ANSWERS, *_tables(Answers)]) + _ANSWERS_TOGETHER
+
+
+def _tables(model: type[BaseModel]) -> Iterator[str]:
+    for section in sections(model):
         yield f"## {f'`{section.name}`' if section.name else 'At the top of the file'}"
         yield ""
         yield section.meaning.replace("``", "`")
@@ -167,4 +195,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    click.echo(markdown(), nl=False)
+    click.echo(answers() if sys.argv[1:] == ["answers"] else markdown(), nl=False)

@@ -21,6 +21,7 @@ _TRIES = 3
 
 @click.command()
 @click.option("--purge", is_flag=True, help="Also configuration, secrets, history and users.")
+@click.option("--keep-database", is_flag=True, help="With --purge: leave what is on its server.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--admin-user", help="An administrator of the database, for --purge.")
@@ -29,6 +30,7 @@ _TRIES = 3
 @click.option("--admin-socket", help="Socket of the server, if it lets administrators in there.")
 def uninstall(
     purge: bool,
+    keep_database: bool,
     yes: bool,
     dry_run: bool,
     admin_user: str | None,
@@ -42,9 +44,9 @@ def uninstall(
     to whom they belong stay; a database that setup has made is dropped by --purge alone.
     """
     host = Host()
-    if os.geteuid():
+    if not _is_root():
         raise SetupError("only root can take ajrd off a host")
-    plan = removal(host, purge=purge)
+    plan = removal(host, purge=purge, keep_database=keep_database)
     _show(host, plan)
     if dry_run:
         return
@@ -53,11 +55,19 @@ def uninstall(
         socket=admin_socket,
     )  # fmt: skip
     if plan.needs_admin():
-        admin = _entering(plan, admin, ask=not yes and sys.stdin.isatty())
+        admin = _entering(plan, admin, ask=not yes and _somebody_is_there())
     if not yes:
         click.confirm("Remove this?", abort=True)
     remove(host, plan, admin, click.echo)
     click.echo("The program itself stays: apt-get purge ajrd, or the end of docs/quickstart.md")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(host: Host, plan: Removal) -> None:
@@ -83,5 +93,11 @@ def _entering(plan: Removal, admin: Admin, *, ask: bool) -> Admin:
             user = click.prompt("Administrator of the database", default=admin.user or "root")
             password = click.prompt("Password", default="", hide_input=True, show_default=False)
             admin = replace(admin, user=user, password=password, password_file=None)
-    require_admin(plan, admin)
+    try:
+        require_admin(plan, admin)
+    except AjrdError as error:
+        raise SetupError(
+            f"{error}. Nothing is removed yet: give --admin-user and --admin-password-file, or"
+            " leave database and users where they are by --keep-database"
+        ) from None
     return admin

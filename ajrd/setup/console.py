@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib
 import shutil
 import textwrap
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
@@ -57,6 +61,8 @@ class Terminal:
     """The terminal of whoever runs the command; without ``colours`` it is plain text."""
 
     def __init__(self, colours: bool) -> None:
+        with suppress(ImportError):
+            importlib.import_module("readline")  # arrows in :func:`input`
         self._colours = colours
         self._columns = max(shutil.get_terminal_size().columns, 40)
 
@@ -88,14 +94,15 @@ class Terminal:
 
     def ask(self, prompt: str) -> str:
         """What was typed is shown."""
-        return self._typed(prompt, hidden=False)
+        return _typed(input, prompt)
 
     def secret(self, prompt: str) -> str:
         """The terminal's echo is off meanwhile."""
-        return self._typed(prompt, hidden=True)
+        return _typed(getpass.getpass, prompt)
 
-    def _typed(self, prompt: str, *, hidden: bool) -> str:
-        typed: str = click.prompt(
-            f"  {printable(prompt)}", "", show_default=False, hide_input=hidden
-        )
-        return typed
+
+def _typed(read: Callable[[str], str], prompt: str) -> str:
+    try:
+        return read(f"  {printable(prompt)}: ")
+    except (EOFError, KeyboardInterrupt):
+        raise click.Abort from None

@@ -60,7 +60,8 @@ class Facts:
     """This host.
 
     ``program`` is the path by which ajrd is started; ``mysql_socket`` that of a server that runs
-    here, "" if there is none. ``made``: users of the database (name, host) whom setup has made.
+    here, "" if there is none. ``made``: users of the database (name, host) whom setup has made;
+    ``begun``: the names of those also with whom it has begun.
     """
 
     hostname: str
@@ -68,6 +69,7 @@ class Facts:
     slurm: SlurmFacts
     mysql_socket: str = ""
     made: frozenset[tuple[str, str]] = frozenset()
+    begun: frozenset[str] = frozenset()
 
 
 #: Before anything was looked at.
@@ -93,7 +95,15 @@ async def gather(host: Host, program: str, answers: SlurmAnswers) -> Found:
     finally:
         await look.end()
     doubts = (each for each in verdicts if each.finding.level in (Level.WARN, Level.FAIL))
-    facts = Facts(socket.gethostname(), program, found, mysql_socket(host), _made(host))
+    users = _users(host)
+    facts = Facts(
+        hostname=socket.gethostname(),
+        program=program,
+        slurm=found,
+        mysql_socket=mysql_socket(host),
+        made=frozenset((user.name, user.host) for user in users if user.complete),
+        begun=frozenset(user.name for user in users),
+    )
     return Found(facts, tuple(doubts))
 
 
@@ -129,9 +139,9 @@ def hostname_among(hostname: str, settings: Mapping[str, str]) -> bool:
     return hostname in named or hostname.partition(".")[0] in short
 
 
-def _made(host: Host) -> frozenset[tuple[str, str]]:
-    users = (record for record in Book.read(host).records if isinstance(record, DatabaseUser))
-    return frozenset((user.name, user.host) for user in users if user.complete)
+def _users(host: Host) -> list[DatabaseUser]:
+    """Those that stand in the book; raises SetupError for one that cannot be read."""
+    return [record for record in Book.read(host).records if isinstance(record, DatabaseUser)]
 
 
 def mysql_socket(host: Host) -> str:

@@ -6,13 +6,14 @@ For tests, and nothing else, the root is another folder and programs are looked 
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +110,22 @@ class Host:
             new.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else sets this host up meanwhile; raises SetupError if somebody does.
+
+        The lock is on the folder itself: nothing is left of it, whatever happens.
+        """
+        descriptor = os.open(self.path("/etc"), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SetupError("another setup or uninstall of ajrd runs on this host") from None
+            yield
+        finally:
+            os.close(descriptor)
 
     @property
     def systemd(self) -> bool:

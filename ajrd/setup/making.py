@@ -255,8 +255,7 @@ def put_back(host: Host, path: str, before: Before | None) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             host.path(path).unlink()
         return
-    if look(host, path) != before:
-        host.write(path, encoded(before.text), before.mode, before.uid, before.gid)
+    host.write(path, encoded(before.text), before.mode, before.uid, before.gid)
 
 
 def rewrite(host: Host, path: str, text: str) -> None:

@@ -169,7 +169,9 @@ QUESTIONS: tuple[Question, ...] = (
         _G.RECOVERY, "recovery.partitions", "Partitions in which it may act", Form.LIST, "all"
     ),
     Question(
-        _G.DATABASE, "database.kind", "Kind of database", Form.CHOICE, choices=("sqlite", "mysql")
+        _G.DATABASE, "database.kind", "Kind of database", Form.CHOICE, choices=("sqlite", "mysql"),
+        more="sqlite is a file on this host; mysql, a MySQL or MariaDB server, is for a pair of"
+        " head nodes and for reports in Grafana.",
     ),
     Question(
         _G.DATABASE, "host.pair", "Does a second head node run ajrd on it, too", Form.YES_NO,
@@ -233,7 +235,10 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(_G.LOKI, "loki.jobs", "Selectors of the streams of jobs", Form.LIST, when=_loki),
     Question(_G.LOKI, "loki.nodes", "Selectors of the nodes' own logs", Form.LIST, when=_loki),
-    Question(_G.HARDWARE, "hardware.url", "URL to which suspected nodes are reported"),
+    Question(
+        _G.HARDWARE, "hardware.url", "URL to which suspected nodes are reported",
+        more="Nothing is reported by this trial (docs/hardware.md).",
+    ),
     Question(
         _G.HARDWARE, "hardware.ca", "File with the certificates to trust", empty="the system's",
         when=lambda job: (job.answers.hardware.url or "").startswith("https:"),
@@ -247,7 +252,10 @@ QUESTIONS: tuple[Question, ...] = (
         when=lambda job: bool(job.answers.hardware.url),
     ),
     Question(_G.WEB, "web.socket", "UNIX socket for users of this host", rare=_always),
-    Question(_G.WEB, "web.listen", "ADDRESS:PORT to listen on, besides its socket", empty="no TCP"),
+    Question(
+        _G.WEB, "web.listen", "ADDRESS:PORT to listen on, besides its socket", empty="no TCP",
+        more="Users prove who they are by MUNGE, or a proxy tells (docs/security.md).",
+    ),
     Question(_G.WEB, "web.operators", "Users who may see and steer all jobs", Form.LIST),
     Question(
         _G.WEB, "web.operator_groups", "Groups whose members may, too", Form.LIST, rare=_always
@@ -255,8 +263,12 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         _G.HOOKS, "hooks.controller", "Hooks of slurmctld, which tell of ends at once",
         Form.YES_NO, when=lambda job: job.facts.slurm.here,
+        more="Without them ajrd learns of the end of a job at its next look, a second later.",
     ),
-    Question(_G.HOOKS, "hooks.shared_dir", "Folder shared with the nodes, for their hooks"),
+    Question(
+        _G.HOOKS, "hooks.shared_dir", "Folder shared with the nodes, for their hooks",
+        more="They tell where steps write their logs, and add what the kernel says: Xid, MCE, OOM.",
+    ),
     Question(
         _G.HOOKS, "hooks.edit_slurm_conf", "Put the lines into slurm.conf, and reconfigure",
         Form.YES_NO,

@@ -57,15 +57,20 @@ class Removal:
     def said(self) -> Iterator[str]:
         """A line for each thing that goes."""
         for record in self.goes:
-            edited = isinstance(record, File) and record.path in self.changed
-            yield undoing.words(record) + (" (changed by somebody since)" if edited else "")
+            match record:
+                case File(path) if path in self.changed:
+                    yield f"{undoing.words(record)} (changed by somebody since)"
+                case Folder():
+                    yield f"{undoing.words(record)}, if nothing else is in it"
+                case _:
+                    yield undoing.words(record)
 
     def needs_admin(self) -> bool:
         """Does something go from a database's server?"""
         return any(isinstance(record, MadeDatabase | DatabaseUser) for record in self.goes)
 
 
-def removal(host: Host, *, purge: bool) -> Removal:
+def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
     """What a removal would do; raises SetupError if setup has made nothing on this host."""
     book = Book.read(host)
     if not book.records:
@@ -78,16 +83,23 @@ def removal(host: Host, *, purge: bool) -> Removal:
         record.path for record in book.records if isinstance(record, File) and _edited(host, record)
     )
     pair = _answers(host).host.pair
-    verdicts = [
-        (record, "" if purge else _why_stays(record, changed, pair=pair)) for record in book.records
-    ]
+
+    def why_stays(record: Record) -> str:
+        if keep_database and isinstance(record, MadeDatabase | DatabaseUser):
+            return "--keep-database"
+        return "" if purge else _why_stays(record, changed, pair=pair)
+
+    verdicts = [(record, why_stays(record)) for record in book.records]
     goes = sorted((r for r, why in reversed(verdicts) if not why), key=_turn)
     return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), purge, changed)
 
 
 def _edited(host: Host, record: File) -> bool:
     """Is it neither what setup wrote, nor what was before, nor gone?"""
-    seen = look(host, record.path)
+    try:
+        seen = look(host, record.path)
+    except SetupError:  # a link, for example, to where the site keeps such files
+        return True
     if seen is None or digest_of(seen.text) in record.sha256:
         return False
     return record.before is None or seen.text != record.before.text
@@ -161,6 +173,11 @@ def require_admin(plan: Removal, admin: Admin) -> None:
 
 def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     """Does it; raises AjrdError where it stops, and what is gone by then is gone."""
+    with host.alone():
+        _remove(host, plan, admin, tell)
+
+
+def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
     _stop(host, answers, plan, tell)
@@ -183,6 +200,9 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
         book.drop(record)
         if isinstance(record, File) and record.path.startswith("/etc/systemd/"):
             Systemd(host).reload()
+    if plan.purge:  # what stays now is nobody's to take away later
+        for record, _ in plan.stays:
+            book.drop(record)
     book.close()
     shutil.rmtree(host.path(kept.ROOTS), ignore_errors=True)
     if Folder(wanted.HOME) in plan.goes:
@@ -209,10 +229,11 @@ def _answers(host: Host) -> Answers:
 def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], None]) -> None:
     """The service ends, then the holds that it may have left, and the watchdog last."""
     systemd, units = Systemd(host), set(_units(plan))
-    if wanted.SERVICE in units and systemd.is_active(wanted.SERVICE):
+    ends = units | ({wanted.SERVICE, wanted.WATCHDOG} if _loses_configuration(plan) else set())
+    if wanted.SERVICE in ends and systemd.is_active(wanted.SERVICE):
         systemd.stop(wanted.SERVICE)
         tell(f"stopped {wanted.SERVICE}")
-    if wanted.WATCHDOG in units and systemd.is_active(wanted.WATCHDOG):
+    if wanted.WATCHDOG in ends and systemd.is_active(wanted.WATCHDOG):
         if not answers.host.pair:
             _release(host, answers)
         systemd.stop(wanted.WATCHDOG)
@@ -220,6 +241,11 @@ def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], Non
     for unit in (wanted.SERVICE, wanted.WATCHDOG):
         if unit in units:
             systemd.disable(unit)
+
+
+def _loses_configuration(plan: Removal) -> bool:
+    """Then it ends, whoever has started it."""
+    return any(isinstance(record, File) and record.path == wanted.CONFIG for record in plan.goes)
 
 
 def _units(plan: Removal) -> Iterator[str]:

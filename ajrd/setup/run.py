@@ -35,9 +35,10 @@ def carry_out(job: Job, tell: Callable[[str], None], replace_config: bool = Fals
     Raises AjrdError if a step fails: what it had made is gone again, and the steps before it stay,
     so that a repetition goes on there.
     """
-    work = begin(job, replace_config)
-    for name in STEPS:
-        do(work, name, tell)
+    with job.host.alone():
+        work = begin(job, replace_config)
+        for name in STEPS:
+            do(work, name, tell)
 
 
 def begin(job: Job, replace_config: bool = False) -> Work:

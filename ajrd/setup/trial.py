@@ -11,10 +11,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from ajrd.config import TlsSection
-from ajrd.errors import ConfigError, SetupError
+from ajrd.errors import AjrdError, ConfigError, SetupError
 from ajrd.secret import read_secret
 from ajrd.setup.job import Job
-from ajrd.setup.questions import Group, value
+from ajrd.setup.questions import QUESTIONS, Group, value
+from ajrd.setup.reach import require_reach
+from ajrd.setup.run import begin
+from ajrd.setup.steps import STEPS
+from ajrd.setup.wanted import service_user
 from ajrd.yamlmodel import Section
 
 S = TypeVar("S", bound=Section)
@@ -37,6 +41,7 @@ class Wrong(SetupError):
     def __init__(self, key: str, said: str) -> None:
         super().__init__(f"{key}: {said}")
         self.key = key
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,38 @@ def checked(name: str, model: type[S], **values: object) -> S:
         raise Wrong(f"{name}.{fault['loc'][0] if fault['loc'] else 'url'}", said) from None
 
 
-def tls(key: str, ca: str | None) -> TlsSection:
-    """The certificates to trust, as the configuration has them; raises Wrong."""
+def tls(job: Job, key: str) -> TlsSection:
+    """The certificates to trust, which the service must be able to read, too; raises Wrong."""
+    ca: str | None = value(job.answers, key)
     section = TlsSection(ca=ca)
+    if ca is None:
+        return section
     try:
         section.files().context()
     except ConfigError:
         raise Wrong(key, f"{ca} cannot be read, or holds no certificate (PEM)") from None
+    try:
+        require_reach(job.host, service_user(job.answers, job.facts), ca, "the file")
+    except SetupError as error:
+        raise Wrong(key, str(error)) from None
     return section
+
+
+# What the steps of a setup say
+
+
+def foreseen(job: Job, default: str, *steps: str) -> None:
+    """Steps that would refuse to begin say so now; raises Wrong.
+
+    Its key is the first of the same section that a message names, else ``default``.
+    """
+    work = begin(job)
+    try:
+        for step in steps:
+            list(STEPS[step](work))
+    except AjrdError as error:
+        said = str(error)
+        section = default.partition(".")[0]
+        keys = (each.key for each in QUESTIONS if each.key.startswith(f"{section}."))
+        named = (key for key in keys if key in said)
+        raise Wrong(next(named, default), said) from None

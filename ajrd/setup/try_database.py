@@ -14,14 +14,15 @@ from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, DatabaseAnswers, Kind
 from ajrd.setup.job import Job
 from ajrd.setup.questions import LOCAL, is_made, reader_is_new
-from ajrd.setup.trial import REQUEST, Tried, Wrong, held, tls
+from ajrd.setup.trial import REQUEST, Tried, Wrong, foreseen, held, tls
 from ajrd.store.address import Address
 from ajrd.store.administration import Refused, as_service, entered
 from ajrd.store.engine import Database
-from ajrd.store.founding import Examined, examine, hosts_of, refuse
+from ajrd.store.founding import Examined, examine, hosts_of
 from ajrd.store.granting import Reader
 from ajrd.store.inspection import inspect
 
+_STEPS = ("database", "tables", "reader")
 _OTHER = (
     "database.clients names no hosts: to set up the other head node, an administrator of the"
     " database will be asked for again"
@@ -82,11 +83,13 @@ async def _server(job: Job) -> Tried:
     database, address = job.answers.database, await asyncio.to_thread(_address, job)
     refused = await _try_service(address, job)
     if not refused and is_made(job):
+        await asyncio.to_thread(foreseen, job, "database.name", *_STEPS)
         return Tried((f"{_where(address)}, as {database.user}, who may do what it must",))
     found = await asyncio.to_thread(_examined, address, job, refused)
     _judge(found, job, refused)
     if reader_is_new(job):
         await asyncio.to_thread(_try_reader, address, job)
+    await asyncio.to_thread(foreseen, job, "database.name", *_STEPS)
     tables = "is there" if found.exists else "will be made"
     well = f"{_version(found)} at {_where(address)}; database {database.name} {tables}"
     return Tried((well,), (_OTHER,) if job.answers.host.pair and not database.clients else ())
@@ -94,7 +97,7 @@ async def _server(job: Job) -> Tried:
 
 def _address(job: Job) -> Address:
     """Where it is; raises Wrong for what cannot be used."""
-    tls("database.ca", job.answers.database.ca)
+    tls(job, "database.ca")
     try:
         return replace(wanted.address(job.answers.database, job.facts, None), timeout=REQUEST)
     except ConfigError as error:
@@ -112,42 +115,53 @@ def _where(address: Address) -> str:
     return address.url.partition("@")[2].partition("/")[0] + encrypted
 
 
-async def _try_service(address: Address, job: Job) -> str:
-    """Why the service's user, if there is one, cannot work with what is there; "" if it can."""
+async def _try_service(address: Address, job: Job) -> Wrong | None:
+    """Why the service's user, if there is one, cannot work with what is there; None if it can."""
     database = job.answers.database
     if not database.password_file:
-        return ""
+        return None
     try:
-        await asyncio.to_thread(_enter, address, job.secrets.database)
+        sees = await asyncio.to_thread(_sees, address, job)
     except Refused as error:
-        return str(error)
+        return Wrong("database.password_file", str(error))
     except StoreUnavailable as error:
         raise Wrong(_key(database, error), str(error)) from None
+    if not sees:
+        said = f"{database.user} gets in, and sees no database {database.name}"
+        return Wrong("database.name", said)
+    return await _lacking(address, job)
+
+
+async def _lacking(address: Address, job: Job) -> Wrong | None:
+    """The rights that the service lacks in its database."""
+    database = job.answers.database
     with held(job.secrets.database) as file:
         store = Database(replace(address, password_file=file))
         try:
             found = await inspect(store)
-        except StoreUnavailable as error:
-            return str(error)
         finally:
             await store.close()
     lacks = ", ".join(sorted(found.missing))
-    return f"{database.user} lacks rights on database {database.name}: {lacks}" if lacks else ""
+    said = f"{database.user} lacks rights on database {database.name}: {lacks}"
+    return Wrong("database.user", said) if lacks else None
 
 
-def _enter(address: Address, password: str) -> None:
-    with as_service(address, password.encode("utf-8", "surrogateescape").decode("latin-1")):
-        pass
+def _sees(address: Address, job: Job) -> bool:
+    """Does the service see its database? Raises StoreUnavailable."""
+    password = job.secrets.database.encode("utf-8", "surrogateescape").decode("latin-1")
+    with as_service(address, password) as db:
+        name = job.answers.database.name
+        return bool(db.rows("SHOW DATABASES WHERE `Database` = %s", name))
 
 
-def _examined(address: Address, job: Job, refused: str) -> Examined:
+def _examined(address: Address, job: Job, refused: Wrong | None) -> Examined:
     """What an administrator sees; ``refused`` says why one is needed."""
     database = job.answers.database
     try:
         return examine(address, wanted.admin(database, job.facts, job.secrets))
     except Refused as error:
         if refused:
-            raise Wrong("database.password_file", f"{refused}; and {error}") from None
+            raise Wrong(refused.key, f"{refused.said}; and {error}") from None
         key = "database.admin_password_file" if database.admin_user else "database.admin_user"
         raise Wrong(key, str(error)) from None
     except StoreUnavailable as error:
@@ -176,16 +190,12 @@ def _key(database: DatabaseAnswers, error: StoreUnavailable) -> str:
     return "database.socket" if database.socket else "database.host"
 
 
-def _judge(found: Examined, job: Job, refused: str) -> None:
+def _judge(found: Examined, job: Job, refused: Wrong | None) -> None:
     """What an administrator has seen must let the steps succeed."""
     database = job.answers.database
     if found.missing:
         lacks = ", ".join(found.missing)
         raise Wrong("database.admin_user", f"this administrator lacks rights: {lacks}")
-    try:
-        refuse(found, database.name)
-    except StoreUnavailable as error:
-        raise Wrong("database.name", str(error)) from None
     if not (found.client or database.clients):
         raise Wrong(
             "database.clients",
@@ -193,8 +203,9 @@ def _judge(found: Examined, job: Job, refused: str) -> None:
             " hosts from which it connects, as the server sees them",
         )
     if refused and found.client in found.hosts:
-        raise Wrong("database.password_file", refused)
-    if found.hosts and not job.secrets.database:
+        raise refused
+    known = job.secrets.database or database.user in job.facts.begun
+    if found.hosts and not known:
         hosts = ", ".join(sorted(found.hosts))
         raise Wrong(
             "database.password_file",

@@ -23,7 +23,7 @@ async def try_hardware(job: Job) -> Tried:
     answers = job.answers.hardware
     if not answers.url:
         return Tried()
-    trusted = await asyncio.to_thread(tls, "hardware.ca", answers.ca)
+    trusted = await asyncio.to_thread(tls, job, "hardware.ca")
     with held(job.secrets.hardware) as file:
         section = checked(
             "hardware", HardwareApiSection, url=answers.url, verdict_url=answers.verdict_url,

@@ -20,7 +20,7 @@ async def try_loki(job: Job) -> Tried:
     answers = job.answers.loki
     if not answers.url:
         return Tried()
-    trusted = await asyncio.to_thread(tls, "loki.ca", answers.ca)
+    trusted = await asyncio.to_thread(tls, job, "loki.ca")
     with held(job.secrets.loki) as file:
         section = checked(
             "loki", LokiSection, url=answers.url, tenants=answers.tenants, jobs=answers.jobs,

@@ -19,11 +19,10 @@ from ajrd.doctor.web import port
 from ajrd.errors import AjrdError, ConfigError, WebUnavailable
 from ajrd.hooks import install
 from ajrd.logs.mounts import Mounts
-from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
-from ajrd.setup.trial import Trial, Tried, Wrong, checked, with_secrets
+from ajrd.setup.trial import Trial, Tried, Wrong, checked, foreseen, with_secrets
 from ajrd.setup.try_database import try_database
 from ajrd.setup.try_hardware import try_hardware
 from ajrd.setup.try_loki import try_loki
@@ -172,6 +171,7 @@ def _try_hooks(job: Job) -> Tried:
     doubts = _shared(job, answers.shared_dir) if answers.shared_dir else ()
     if answers.edit_slurm_conf:
         _try_slurm_conf(job)
+    foreseen(job, "hooks.shared_dir", "hooks")
     return Tried((), doubts)
 
 
@@ -192,15 +192,11 @@ def _shared(job: Job, folder: str) -> tuple[str, ...]:
 def _try_slurm_conf(job: Job) -> None:
     conf = job.host.path(job.facts.slurm.conf)
     try:
-        text = conf.read_text(encoding="utf-8")
+        conf.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Wrong("hooks.edit_slurm_conf", f"cannot read {conf}: {error}") from None
     if not os.access(conf, os.W_OK) or not os.access(conf.parent, os.W_OK):
         raise Wrong("hooks.edit_slurm_conf", f"{conf} cannot be written: a read-only file system?")
-    try:
-        install.with_lines(text, Path(wanted.HOOKS), hooks_wanted(job.answers))
-    except ConfigError as error:
-        raise Wrong("hooks.edit_slurm_conf", str(error)) from None
 
 
 def hooks_wanted(answers: Answers) -> tuple[str, ...]:

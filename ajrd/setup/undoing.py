@@ -82,7 +82,7 @@ def words(record: Record) -> str:
     """The thing, in words."""
     match record:
         case Folder(path):
-            return f"folder {path}, if it is empty"
+            return f"folder {path}"
         case State(path, before):
             return f"folder {path} with all in it" if before is None else f"what is new in {path}"
         case File(path, _, before):

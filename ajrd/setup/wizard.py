@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ajrd.doctor.check import Level, Verdict
 from ajrd.errors import ConfigError, SlurmUnavailable
-from ajrd.setup import questions, wanted
+from ajrd.setup import questions, shell, wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.console import Console, Tone
 from ajrd.setup.facts import NOTHING, Found, gather
@@ -55,6 +55,7 @@ def _slurm(console: Console, job: Job) -> Job:
     """Finds Slurm; where it is is asked only if it is not found."""
     console.tell("")
     console.tell(Group.SLURM.value, Tone.HEADING)
+    job = _with_shell(console, job)
     while True:
         try:
             found = find(job)
@@ -64,6 +65,14 @@ def _slurm(console: Console, job: Job) -> Job:
             continue
         tell_found(console, found)
         return replace(job, facts=found.facts)
+
+
+def _with_shell(console: Console, job: Job) -> Job:
+    """What this shell knows of Slurm, as answers."""
+    known = shell.with_shell(job.answers.slurm, job.host.environ)
+    if said := shell.told(job.answers.slurm, known):
+        console.tell(said, Tone.GOOD)
+    return replace(job, answers=job.answers.model_copy(update={"slurm": known}))
 
 
 def find(job: Job) -> Found:
@@ -114,7 +123,7 @@ def ask_group(console: Console, group: Group, job: Job) -> Job:
 
 def examine_all(console: Console, host: Host, program: str, answers: Answers) -> Job | None:
     """Tries answers that nobody is there to change; None if anything is wrong, which was told."""
-    job = Job(host, replace(NOTHING, program=program), answers, Secrets())
+    job = _with_shell(console, Job(host, replace(NOTHING, program=program), answers, Secrets()))
     try:
         found = find(job)
     except Wrong as error:

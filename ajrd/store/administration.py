@@ -77,7 +77,8 @@ class Session:
                 cursor.execute(sql, values or None)
                 return list(cursor.fetchall())
         except (pymysql.Error, OSError) as error:
-            raise StoreUnavailable(cause(error, self._where)) from None
+            is_lost = isinstance(error, OSError) or _code(error) in _LOST
+            raise (Lost if is_lost else StoreUnavailable)(cause(error, self._where)) from None
 
     def one(self, sql: str, *values: object) -> str:
         """The first field of the first row, "" if there is none."""
@@ -126,6 +127,10 @@ def into_database(address: Address) -> pymysql.Connection[Any]:
 
 class Refused(StoreUnavailable):
     """The server answers, and does not let this user in with this password."""
+
+
+class Lost(StoreUnavailable):
+    """The connection broke in a statement: it may have been carried out."""
 
 
 def _own_way(server: Server) -> _Way:

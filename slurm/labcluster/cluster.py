@@ -271,6 +271,7 @@ class Lab:
                 os.kill(pid, signal.SIGKILL)
         for daemon in reversed(self.daemons):
             daemon.end(patience=2.0)
+        wait_until(lambda: not self._steps(), 2.0)  # until the kernel has done it
         self.daemons = []
         self._write_state()
 

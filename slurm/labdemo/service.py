@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -26,6 +27,24 @@ from labcluster.errors import LabError
 PATIENCE = 60.0
 
 
+class Process(Protocol):
+    """What is told of a process and done to it; see :class:`subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Sends a signal."""
+
+    def kill(self) -> None:
+        """Sends SIGKILL."""
+
+
 class Service:
     """The service of one lab. ``sections`` replace those of the configuration, key by key.
 
@@ -36,7 +55,7 @@ class Service:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.log = folder / "ajrd.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         values: dict[str, dict[str, Any]] = {
             "slurm": {"conf": str(slurm_conf)},
             "recovery": {"mode": "act"},
@@ -50,20 +69,25 @@ class Service:
     def start(self, **variables: str) -> None:
         """Starts the service and waits until it works; raises LabError if it does not."""
         before = self._starts()
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ajrd", "run", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **variables},
-                start_new_session=True,
-            )
+        argv = ("run", "--config", str(self.config))
+        self.process = self.launch(argv, {**os.environ, **variables})
         deadline = time.monotonic() + PATIENCE
         while self._starts() == before:
             if time.monotonic() > deadline or not self.running:
                 raise LabError(f"ajrd did not start; read {self.log}")
             time.sleep(0.02)
+
+    def launch(self, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """``ajrd`` in a process of its own that writes into the log."""
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ajrd", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
 
     def _starts(self) -> int:
         return self.log.read_text().count('"started"') if self.log.exists() else 0

@@ -4,41 +4,61 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+#: How a terminal is told of colours, and that lines are edited on it (ECMA-48).
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Seconds for the next words.
 PATIENCE = 60.0
 
 
 class OnTerminal:
-    """``screen`` is everything that the command has shown, the echo of what was typed with it."""
+    """One command on its terminal."""
 
     def __init__(self, child: subprocess.Popen[bytes], master: int) -> None:
         self._child = child
         self._master = master
         self._read = 0
-        self.screen = ""
+        self._said = b""
+
+    @property
+    def screen(self) -> str:
+        """Everything that the command has shown, the echo of what was typed with it."""
+        return _ESCAPES.sub("", self._said.decode("utf-8", "replace")).replace("\r", "")
 
     def await_words(self, words: str) -> None:
         """Reads on until these words stand there, after those that were awaited before."""
-        deadline = time.monotonic() + PATIENCE
+        assert self._hears(words, PATIENCE), f"waited in vain for {words!r}:\n{self.screen}"
+
+    def interrupt(self, words: str) -> None:
+        """Ctrl-C until the command says so.
+
+        One that comes between a prompt and the reading of its answer is not seen before the next
+        key (signals in :func:`input`), which nobody's fingers are quick enough for.
+        """
+        for _ in range(10):
+            os.write(self._master, b"\x03")
+            if self._hears(words, PATIENCE / 10):
+                return
+        raise AssertionError(f"Ctrl-C does not end it:\n{self.screen}")
+
+    def _hears(self, words: str, patience: float) -> bool:
+        deadline = time.monotonic() + patience
         while (found := self.screen.find(words, self._read)) < 0:
             left = deadline - time.monotonic()
-            assert left > 0, f"waited in vain for {words!r}:\n{self.screen}"
-            assert self._more(left), f"ended before {words!r}:\n{self.screen}"
+            if left <= 0 or not self._more(left):
+                return False
         self._read = found + len(words)
+        return True
 
     def type(self, text: str) -> None:
         """Types it, and Enter."""
         os.write(self._master, f"{text}\r".encode())
-
-    def press(self, key: bytes) -> None:
-        """One key, without Enter."""
-        os.write(self._master, key)
 
     def end(self) -> int:
         """Reads to the end; the exit code."""
@@ -54,7 +74,7 @@ class OnTerminal:
             data = os.read(self._master, 65536)
         except OSError:
             return False
-        self.screen += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        self._said += data
         return bool(data)
 
 

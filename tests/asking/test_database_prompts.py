@@ -15,8 +15,10 @@ import click
 import pytest
 
 from ajrd.logs.mounts import Mounts
-from ajrd.setup import try_database
+from ajrd.setup import try_database, wanted
+from ajrd.setup.book import Book, DatabaseUser
 from ajrd.setup.console import Tone
+from ajrd.setup.host import Host
 from ajrd.setup.questions import Group
 from ajrd.setup.trial import Wrong
 from ajrd.setup.trying import tried
@@ -224,8 +226,16 @@ def test_what_an_administrator_of_databases_has_made_needs_none(
     assert found.secrets.database == mysql.password_file.read_text().strip()
 
 
+def test_a_user_that_exists_without_a_database(server: Server, job: MakeJob, mysql: Schema) -> None:
+    answers = {**script(server), USER: [mysql.name], NAME: ["other", mysql.name]}
+    answers[FILE] = [str(mysql.password_file)]
+    console = Scripted(answers)
+    ask_group(console, Group.DATABASE, job())
+    assert console.fault.startswith(f"database.name: {mysql.name} gets in, and sees no database")
+
+
 def test_what_an_earlier_run_has_made_needs_no_administrator(
-    server: Server, job: MakeJob, mysql: Schema
+    server: Server, job: MakeJob, mysql: Schema, tmp_path: Path
 ) -> None:
     name = mysql.name
     before = {
@@ -233,8 +243,12 @@ def test_what_an_earlier_run_has_made_needs_no_administrator(
         "password_file": str(mysql.password_file), "reader": "grafana",
     }  # fmt: skip
     made = job(database=before)
+    (tmp_path / "set-up/etc").mkdir(parents=True)
+    host, url = Host(tmp_path / "set-up"), wanted.database_url(made.answers.database, made.facts)
+    for user, place in ((name, "%"), ("grafana", "localhost")):
+        Book.read(host).add(DatabaseUser(url, None, user, place, complete=True))
     users = frozenset({(name, "%"), ("grafana", "localhost")})
-    made = replace(made, facts=replace(made.facts, made=users))
+    made = replace(made, host=host, facts=replace(made.facts, made=users))
     console = Scripted()
     ask_group(console, Group.DATABASE, made)
     assert console.said(Tone.FAULT) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import time
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_a_file_of_certificates_that_is_none(secured: Double, job: MakeJob, tmp_
     console = Scripted({URL: [secured.url], CA: ["/none.pem", right]})
     ask_group(console, Group.LOKI, job())
     assert console.fault == "loki.ca: /none.pem cannot be read, or holds no certificate (PEM)"
+
+
+def test_certificates_that_the_service_could_not_read(
+    secured: Double, job: MakeJob, tmp_path: Path, root: Path
+) -> None:
+    right = tmp_path / "certificate.pem"
+    shown = root / right.relative_to("/")
+    shown.parent.mkdir(parents=True)
+    shown.touch(0o600)
+    console = Scripted({URL: [secured.url, "none"], CA: [str(right)]})
+    ask_group(console, Group.LOKI, job())
+    shutil.rmtree(root / right.parts[1])
+    assert console.fault.startswith(f"loki.ca: the file {right} is out of reach for the user ajrd")
 
 
 def test_the_typed_secret_is_in_no_file(

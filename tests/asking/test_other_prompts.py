@@ -183,3 +183,12 @@ def test_what_hangs_is_given_up(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -
     ask_group(console, Group.HOOKS, job())
     silent.set()
     assert console.fault == "hooks.shared_dir: there was no answer within 0.2 s"
+
+
+def test_a_shared_folder_into_which_anybody_writes(job: MakeJob, root: Path) -> None:
+    """Root of every node would run what lies there."""
+    open_to_all = root / "etc/slurm"
+    open_to_all.chmod(0o777)
+    console = Scripted({SHARED: ["/etc/slurm", "none"]})
+    ask_group(console, Group.HOOKS, job())
+    assert console.fault.startswith("hooks.shared_dir: /etc/slurm can be written by others")

@@ -86,8 +86,7 @@ def test_a_secret_is_not_shown_while_it_is_typed(environ: dict[str, str], mysql:
             terminal.type(answer)
         terminal.await_words("database.admin_password_file: the server at 127.0.0.1:")
         terminal.await_words("Kind of database (sqlite, mysql) [mysql]: ")
-        terminal.press(b"\x03")
-        terminal.await_words("Nothing was changed.")
+        terminal.interrupt("Nothing was changed.")
         assert terminal.end() == 130
     assert "horse" not in terminal.screen
     assert "127.0.0.1" in terminal.screen

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from ajrd.cli.main import cli
 from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.job import Secrets
+from ajrd.setup.making import Work
 from ajrd.setup.remove import removal, remove, require_admin
 from ajrd.setup.run import preview
-from ajrd.store.administration import Admin, as_service
+from ajrd.setup.steps import database as steps
+from ajrd.store.administration import Admin, Lost, as_service
+from ajrd.store.founding import create_account
 from tests.database.server import Schema, Server
 from tests.database.test_founding import everything as everything_on
 from tests.unit.setup_world import HeadNode
@@ -43,7 +49,7 @@ def boss(server: Server) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path / "head1", systemd=False)
 
 
@@ -92,16 +98,33 @@ def test_database_and_users_are_made_once_and_dropped_with_the_rest(
     assert node.tree() == before
 
 
-def test_a_removal_without_an_administrator_of_the_database_removes_nothing(
-    node: HeadNode, answers: Answers, boss: tuple[str, str]
+@pytest.fixture
+def uninstall(node: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, before which somebody sits."""
+    monkeypatch.setattr("ajrd.cli.uninstall.Host", lambda: node.host)
+    monkeypatch.setattr("ajrd.cli.uninstall._somebody_is_there", lambda: True)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: True)
+
+    def run(*argv: str, says: str = "") -> Result:
+        return CliRunner().invoke(cli, ["uninstall", *argv], input=says)
+
+    return run
+
+
+def test_without_an_administrator_of_the_database_nothing_goes_and_one_is_asked_for(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], uninstall: Callable[..., Result]
 ) -> None:
+    first = node.tree()
     node.set_up(answers, Secrets(admin=boss[1]))
-    before = node.tree()
-    plan = removal(node.host, purge=True)
-    with pytest.raises(StoreUnavailable, match=r"does not let .* in"):
-        require_admin(plan, Admin(user="nobody"))
-    assert node.tree() == before
-    take_off(node, boss)
+    whole = node.tree()
+    failed = uninstall("--purge", "--yes", "--admin-user", "nobody").exception
+    assert "Nothing is removed yet: give --admin-user and --admin-password-file" in str(failed)
+    said = uninstall("--purge", says=f"{boss[0]}\nwrong\n{boss[0]}\n{boss[1]}\nn\n").output
+    assert "in: wrong name or password" in said
+    assert boss[1] not in said
+    assert node.tree() == whole
+    uninstall("--purge", says=f"{boss[0]}\n{boss[1]}\ny\n")
+    assert node.tree() == first
 
 
 def test_the_second_head_node_takes_the_password_of_the_first(
@@ -144,22 +167,61 @@ def test_a_step_that_fails_leaves_nothing_on_the_server(
     with pytest.raises(SetupError, match="step database: the server has gone away"):
         node.set_up(answers, Secrets(admin=boss[1]))
     assert everything_on(server) == before
-    monkeypatch.undo()
-    node.set_up(answers, Secrets(admin=boss[1]))
     take_off(node, boss)
 
 
-@pytest.mark.parametrize("done", ["create_database", "create_account", "grant_service"])
-@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_what_may_have_been_made_when_the_connection_broke_is_dropped(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def breaks(*given: Any, **more: Any) -> None:
+        create_account(*given, **more)
+        raise Lost("the connection broke")
+
+    before = everything_on(server)
+    monkeypatch.setattr("ajrd.setup.steps.database.create_account", breaks)
+    with pytest.raises(SetupError, match="the connection broke"):
+        node.set_up(answers, Secrets(admin=boss[1]))
+    assert everything_on(server) == before
+    take_off(node, boss)
+
+
+def test_a_purge_may_leave_a_server_alone_that_lets_nobody_in(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server
+) -> None:
+    first = node.tree()
+    node.set_up(answers, Secrets(admin=boss[1]))
+    plan = removal(node.host, purge=True, keep_database=True)
+    assert not plan.needs_admin()
+    remove(node.host, plan, Admin(), lambda _said: None)
+    assert node.tree() == first
+    database, user = answers.database.name, answers.database.user
+    server.query(
+        f"DROP DATABASE {database}; DROP USER {user}@127.0.0.1, {answers.database.reader}@localhost"
+    )
+
+
+_SELDOM = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    ("done", "late"),
+    [
+        pytest.param("create_database", False, marks=_SELDOM),
+        pytest.param("create_database", True, marks=_SELDOM),
+        pytest.param("create_account", False, marks=_SELDOM),
+        pytest.param("create_account", True),
+        pytest.param("grant_service", True, marks=_SELDOM),
+        pytest.param("allow_reader", False, marks=_SELDOM),
+        pytest.param("allow_reader", True, marks=_SELDOM),
+    ],
+)
 def test_a_run_that_dies_there_is_completed_by_the_next_one(
     node: HeadNode, answers: Answers, boss: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
     done: str, late: bool,
 ) -> None:  # fmt: skip
     """What dies takes nothing back: its roll-back does not come to pass."""
-    from ajrd.setup.making import Work
-    from ajrd.store import founding
-
-    real = getattr(founding, done)
+    real = getattr(steps, done)
 
     def dies(*given: object, **more: object) -> None:
         if late:

@@ -138,10 +138,10 @@ def test_a_leader_that_froze_and_wakes_up_does_no_harm(make: Make, moment: str) 
     leader, other = make(), make()
     again = leader.folder / "again"
     leader.start(**{STOP_VARIABLE: moment})
-    job_id = leader.submit(breaks(again), REQUEUE)
-    leader.await_stop()
     other.start()
     assert role(other) == "standby"
+    job_id = leader.submit(breaks(again), REQUEUE)
+    leader.await_stop()
     await_lead(other)
     assert_recovered(other, job_id)
     leader.wake()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -73,7 +74,11 @@ def numbered(lines: Sequence[str], start: int, step: int = 1) -> list[Value]:
 
 
 class FileShipper:
-    """Reads the log files of a folder as an agent on a node would, and ships their lines."""
+    """Reads the log files of a folder as an agent on a node would, and ships their lines.
+
+    Their time is that of the writing, however late this thread gets to read them: by it ajrd tells
+    an attempt's lines from those of its successor.
+    """
 
     def __init__(self, shipper: Shipper, folder: Path) -> None:
         self._shipper = shipper
@@ -98,6 +103,7 @@ class FileShipper:
 
     def _ship_new(self, path: Path) -> None:
         with path.open("rb") as file:
+            written = os.fstat(file.fileno()).st_mtime_ns
             file.seek(self._read.get(path, 0))
             block = file.read()
         complete = block[: block.rfind(b"\n") + 1]
@@ -105,4 +111,4 @@ class FileShipper:
         lines = complete.decode("utf-8", "replace").splitlines()
         if lines:
             labels = {"job": "slurm", "filename": str(path)}
-            self._shipper.push(labels, numbered(lines, time.time_ns()))
+            self._shipper.push(labels, numbered(lines, written))

@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ajrd.errors import SlurmUnavailable
+from ajrd.errors import SetupError, SlurmUnavailable
 from ajrd.model import JobInfo, JobState
 from ajrd.recovery.accounting import Accounting
 from ajrd.recovery.bookkeeping import Bookkeeping
 from ajrd.recovery.tracking import new_job, opened
+from ajrd.setup.book import SlurmAccount
+from ajrd.setup.host import Host
+from ajrd.setup.slurmtools import Tools
+from ajrd.setup.steps.slurm import giving
+from ajrd.setup.undoing import slurm_account
 from ajrd.slurm.accounting import Execution, Sacct
 from ajrd.slurm.base import earliest_start
 from ajrd.slurm.cli import CliSlurm
@@ -83,6 +88,24 @@ async def test_the_gpus_of_an_allocation_are_known_whatever_slurm_counts(gpu_lab
             assert (job.gpus, listed[0].gpus) == (gpus, gpus), options
         finally:
             gpu_lab.command("scancel", job_id)
+
+
+def test_a_user_becomes_an_administrator_and_gets_back_what_it_was(gpu_lab: Lab) -> None:
+    if gpu_lab.layout is None or gpu_lab.layout.accounting_port is None:
+        with pytest.raises(SetupError, match="sacctmgr"):
+            Tools(Host(environ=gpu_lab.env)).level_of("ajrd")
+        return
+    tools = Tools(Host(environ=gpu_lab.env))
+    assert tools.level_of("ajrd") == ""
+    for before in ("", "Operator"):
+        if before:
+            tools.account("add", "user", "ajrd", "account=root", f"adminlevel={before}")
+        tools.account(*giving(tools.level_of("ajrd")))
+        assert tools.level_of("ajrd") == "Administrator"
+        slurm_account(tools, SlurmAccount("ajrd", before))
+        assert tools.level_of("ajrd") == before
+    slurm_account(tools, SlurmAccount("ajrd", ""))
+    tools.reconfigure()
 
 
 async def test_each_execution_of_a_requeued_job_is_told(gpu_lab: Lab, tmp_path: Path) -> None:

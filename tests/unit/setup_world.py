@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ajrd.setup.answers import Answers
 from ajrd.setup.facts import Facts, SlurmFacts
 from ajrd.setup.host import Host
@@ -64,6 +66,12 @@ _NAMES = (
     "sacctmgr", "scontrol", "ajrd",
 )  # fmt: skip
 Tree = dict[str, tuple[object, ...]]
+
+
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no test can see: that a file survives the loss of power."""
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,22 @@ def run(shell: str, hook: str | Path, spool: Path, tools: Path, **variables: str
         "SLURM_JOB_ID": "123",
         **variables,
     }
-    done = subprocess.run(
-        [shell, HOOKS / hook], env=env, capture_output=True, timeout=PATIENCE,
-        preexec_fn=block_signals,
+    assert outcome([shell, HOOKS / hook], env) == (0, b"", b"")
+
+
+def outcome(argv: list[str | Path], env: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+    """Status and output of a hook; what it leaves behind, stuck or not, is ended with it."""
+    hook = subprocess.Popen(
+        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        preexec_fn=block_signals,  # noqa: PLW1509 -- it calls nothing that takes a lock
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    with hook:
+        try:
+            out, err = hook.communicate(timeout=PATIENCE)
+        finally:
+            with suppress(ProcessLookupError):  # nothing was left
+                os.killpg(hook.pid, signal.SIGKILL)
+    return hook.returncode, out, err
 
 
 def block_signals() -> None:
@@ -214,8 +226,7 @@ def test_programs_may_be_missing(shell: str, hook: str, spool: Path, tmp_path: P
     path = shutil.which(shell)
     assert path is not None
     env = {"PATH": str(tmp_path), "AJRD_HOOK_DIR": str(spool), "SLURM_JOB_ID": "123"}
-    done = subprocess.run([path, HOOKS / hook], env=env, capture_output=True, timeout=PATIENCE)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert outcome([path, HOOKS / hook], env) == (0, b"", b"")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be a user that may do nothing")
@@ -230,8 +241,8 @@ def test_no_process_may_be_to_be_had(shell: str, hook: str, tmp_path: Path) -> N
     script.chmod(0o755)
     limited = ["setpriv", "--reuid=54399", "--regid=54399", "--clear-groups", shell, str(script)]
     env = {"PATH": os.environ["PATH"], "AJRD_HOOK_DIR": "/tmp", "SLURM_JOB_ID": "123"}
-    argv = ["prlimit", "--nproc=1:1", *limited]
-    assert subprocess.run(argv, env=env, timeout=PATIENCE).returncode == 0
+    status, _, _ = outcome(["prlimit", "--nproc=1:1", *limited], env)
+    assert status == 0
 
 
 def test_it_adds_what_the_kernel_said(shell: str, spool: Path, tools: Path) -> None:

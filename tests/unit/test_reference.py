@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ajrd import daemon
-from ajrd.cli.reference import markdown, sections
+from ajrd.cli.reference import answers, markdown, sections
 from ajrd.config import Config, parse
 from ajrd.errors import ConfigError
+from ajrd.setup.answers import Answers
 
 ROOT = Path(__file__).parents[2]
 KEYS = {key.name: key for section in sections() for key in section.keys}
@@ -27,6 +28,17 @@ def settings(value: object, path: str = "") -> set[str]:
 def test_the_reference_is_up_to_date() -> None:
     told = (ROOT / "docs/configuration.md").read_text()
     assert told == markdown(), "run: python -m ajrd.cli.reference >docs/configuration.md"
+
+
+def test_so_is_that_of_the_answers_to_a_setup() -> None:
+    told = (ROOT / "docs/answers.md").read_text()
+    assert told == answers(), "run: python -m ajrd.cli.reference answers >docs/answers.md"
+
+
+def test_every_answer_has_words_for_what_it_means() -> None:
+    keys = [key for section in sections(Answers) for key in section.keys]
+    assert {key.name for key in keys} == settings(Answers().model_dump(mode="json"))
+    assert [key.name for key in keys if not key.meaning] == []
 
 
 def test_it_has_every_key_of_the_configuration_and_no_other() -> None:

@@ -24,7 +24,6 @@ STEP = "iteration 12: loss 3.14\n"
 @pytest.fixture(autouse=True)
 def _no_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AJRD_CONFIG", str(tmp_path / "none.yaml"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:

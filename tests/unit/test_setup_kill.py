@@ -99,19 +99,19 @@ def finish_removal(node: HeadNode) -> None:
             removal(node.host, purge=True)
 
 
-def test_a_setup_that_is_killed_leaves_nothing_unknown(tmp_path: Path) -> None:
+def test_a_setup_that_is_killed_leaves_nothing_unknown(tmp_path: Path, quick_disk: None) -> None:
     prove_setup(tmp_path, full=False)
 
 
-def test_a_removal_that_is_killed_can_be_repeated(tmp_path: Path) -> None:
+def test_a_removal_that_is_killed_can_be_repeated(tmp_path: Path, quick_disk: None) -> None:
     prove_removal(tmp_path, full=False)
 
 
 @pytest.mark.full
-def test_a_setup_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+def test_a_setup_may_be_killed_at_any_moment(tmp_path: Path, quick_disk: None) -> None:
     prove_setup(tmp_path, full=True)
 
 
 @pytest.mark.full
-def test_a_removal_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+def test_a_removal_may_be_killed_at_any_moment(tmp_path: Path, quick_disk: None) -> None:
     prove_removal(tmp_path, full=True)

@@ -47,7 +47,7 @@ FEW_OR_ALL = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
@@ -61,7 +61,7 @@ def test_from_nothing_to_a_service_and_back(node: HeadNode, site: str) -> None:
     before = node.tree()
     planned = [each for step in preview(node.job(wanted_by_site)) for each in step.changes]
     assert (node.tree(), node.told()) == (before, []), "a preview changes nothing"
-    assert node.set_up(wanted_by_site) == planned, "and says all that is done"
+    assert heads(node.set_up(wanted_by_site)) == heads(planned), "and says all that is done"
 
     whole = node.tree()
     node.told()
@@ -74,8 +74,21 @@ def test_from_nothing_to_a_service_and_back(node: HeadNode, site: str) -> None:
     assert node.tree() == before
 
 
+def heads(said: list[str]) -> list[str]:
+    """Without the differences of files: the number of a new user stands in one of them."""
+    return [change.splitlines()[0] for change in said]
+
+
 def kept_by(node: HeadNode) -> Answers:
     return validated(node.read(wanted.ANSWERS), wanted.ANSWERS, Answers)
+
+
+def test_two_setups_do_not_meet(node: HeadNode) -> None:
+    with node.host.alone(), pytest.raises(SetupError, match="another setup or uninstall"):
+        node.set_up(everything())
+    node.set_up(everything())
+    with node.host.alone(), pytest.raises(SetupError, match="another setup or uninstall"):
+        node.take_off()
 
 
 # What fails
@@ -95,7 +108,7 @@ def before_the_step_that_fails(node: HeadNode) -> tuple[Tree, tuple[Record, ...]
 
 @FEW_OR_ALL
 def test_a_step_that_fails_is_taken_back_and_the_next_run_goes_on(
-    tmp_path: Path, stride: int
+    tmp_path: Path, quick_disk: None, stride: int
 ) -> None:
     for number in range(0, 100, stride):
         node = HeadNode.make(tmp_path / str(number))
@@ -117,7 +130,9 @@ def test_a_step_that_fails_is_taken_back_and_the_next_run_goes_on(
 
 
 @FEW_OR_ALL
-def test_a_removal_that_fails_can_be_repeated(tmp_path: Path, stride: int) -> None:
+def test_a_removal_that_fails_can_be_repeated(
+    tmp_path: Path, quick_disk: None, stride: int
+) -> None:
     for number in range(0, 100, stride):
         node = HeadNode.make(tmp_path / str(number))
         first = node.tree()

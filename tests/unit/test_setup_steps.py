@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ UNIT = "/etc/systemd/system/ajrd.service"
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
@@ -110,6 +112,33 @@ def test_a_book_that_cannot_be_written_stops_a_setup_before_anything_is_made(
     monkeypatch.setattr("ajrd.setup.host.Host.write", full)
     assert f"cannot write {BOOK}: No space left on device" in failing(node, answers())
     assert node.tree() == before
+
+
+@pytest.mark.parametrize("closed", ["/root", "/root/ca.pem"])
+def test_certificates_must_be_readable_for_the_service(node: HeadNode, closed: str) -> None:
+    ca = write(node, "/root/ca.pem", "certificate")
+    given = answers(loki={"url": "https://loki", "ca": "/root/ca.pem"})
+    give_to_nobody(node, closed)
+    with pytest.raises(SetupError, match=f"user ajrd, because of {closed}: "):
+        preview(node.job(given))
+    node.host.path(closed).chmod(0o755)
+    preview(node.job(given))
+    ca.unlink()
+    preview(node.job(given))
+
+
+def give_to_nobody(node: HeadNode, name: str) -> None:
+    """Only its owner gets in, and that the service's user is not yet."""
+    node.host.path(name).chmod(0o700)
+
+
+def test_a_program_that_the_service_cannot_run_is_named(node: HeadNode) -> None:
+    write(node, "/root/venv/bin/ajrd", "#!/bin/sh\n").chmod(0o755)
+    give_to_nobody(node, "/root")
+    job = node.job(answers())
+    job = replace(job, facts=replace(job.facts, program="/root/venv/bin/ajrd"))
+    with pytest.raises(SetupError, match=r"the program .* because of /root: "):
+        preview(job)
 
 
 # Secrets
@@ -287,6 +316,29 @@ def test_a_slurm_conf_behind_a_link_stays_there(node: HeadNode) -> None:
     node.set_up(answers(hooks={"controller": True, "edit_slurm_conf": True}))
     assert link.is_symlink()
     assert "EpilogSlurmctld=/etc/ajrd/hooks/epilog-slurmctld\n" in real.read_text()
+    node.take_off()
+    assert node.tree() == before
+
+
+def test_a_copy_that_a_dead_run_has_made_is_known_to_the_next_one_in_the_same_second(
+    node: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(2026, 11, 26, tzinfo=UTC)
+
+    before = node.tree()
+    monkeypatch.setattr("ajrd.setup.run.datetime", Stopped)
+    with monkeypatch.context() as patch:
+        patch.setattr("ajrd.setup.making.Work.roll_back", lambda _self: [])
+        patch.setattr("ajrd.setup.steps.hooks.rewrite", dies)
+        with pytest.raises(KeyboardInterrupt):
+            node.set_up(everything())
+    node.set_up(everything())
     node.take_off()
     assert node.tree() == before
 

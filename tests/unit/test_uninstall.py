@@ -22,14 +22,14 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> HeadNode:
+def node(tmp_path: Path, quick_disk: None) -> HeadNode:
     return HeadNode.make(tmp_path)
 
 
 @pytest.fixture
 def uninstall(node: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("ajrd.cli.uninstall.Host", lambda: node.host)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: True)
 
     def run(*argv: str, says: str = "") -> Result:
         return CliRunner().invoke(cli, ["uninstall", *argv], input=says)
@@ -196,6 +196,20 @@ def test_what_people_have_changed_is_named_and_goes_with_a_purge_alone(
     assert not unit.exists()
 
 
+def test_a_link_that_somebody_has_put_in_a_files_place_goes_and_its_target_stays(
+    node: HeadNode, uninstall: Run
+) -> None:
+    before = node.tree()
+    node.set_up(everything())
+    theirs = write(node, "/shared/config.yaml", "recovery: {mode: observe}\n")
+    node.host.path(wanted.CONFIG).unlink()
+    node.host.path(wanted.CONFIG).symlink_to(theirs)
+    said = uninstall("--yes", "--purge").output
+    assert "file /etc/ajrd/config.yaml (changed by somebody since)" in said
+    theirs.unlink()
+    assert node.tree() == before
+
+
 def test_what_was_there_before_is_put_back(node: HeadNode, uninstall: Run) -> None:
     unit = write(node, "/etc/systemd/system/ajrd.service", "[Service]\n# by hand\n")
     unit.chmod(0o600)
@@ -256,7 +270,7 @@ def test_where_setup_has_made_nothing_it_says_how_a_package_goes(
 
 
 def test_only_root_may(uninstall: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: False)
     assert "only root" in str(uninstall("--yes").exception)
 
 

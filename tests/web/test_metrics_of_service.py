@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
+from labcluster.cluster import Lab
 from tests.database.server import Schema
+from tests.faults.labs import own_lab
 from tests.service import Service, until
 from tests.slurm.jobs import REQUEUE
 from tests.web.prometheus import promtool
@@ -21,6 +25,13 @@ CRASHES_ONCE = """#!/bin/bash
 echo running
 sleep 300
 """
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """One in which no job of another test has ended, which would be counted, too."""
+    with own_lab(1) as lab:
+        yield lab
 
 
 def get(path: Path, target: str) -> tuple[int, str]:

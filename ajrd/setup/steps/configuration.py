@@ -12,6 +12,7 @@ from ajrd.setup.answers import Rights
 from ajrd.setup.book import Book
 from ajrd.setup.host import Host
 from ajrd.setup.making import Change, Owner, Text, Work, digest_of, file, look
+from ajrd.setup.reach import require_reach
 from ajrd.setup.steps.people import service_group
 
 
@@ -19,6 +20,7 @@ def config(work: Work) -> Iterator[Change]:
     """``config.yaml``; what people have written there is not overwritten unasked."""
     text = wanted.config(work.job.answers, work.job.facts)
     settings.parse(text, wanted.CONFIG)
+    _require_certificates(work)
     owner = Owner("root", service_group(work))
     seen = look(work.host, wanted.CONFIG)
     if seen is not None and seen.text != text and not is_replaceable(work.host):
@@ -31,6 +33,15 @@ def config(work: Work) -> Iterator[Change]:
         copy = f"{wanted.CONFIG}.before-setup-{work.now:%Y%m%dT%H%M%S}"
         yield from file(work, Text(copy, seen.text, seen.mode, owner))
     yield from file(work, Text(wanted.CONFIG, text, 0o640, owner, restart=True))
+
+
+def _require_certificates(work: Work) -> None:
+    """They stay where they are, and the service must be able to read them there."""
+    given = work.job.answers
+    user = wanted.service_user(given, work.job.facts)
+    for section in ("database", "loki", "hardware"):
+        if path := getattr(given, section).ca:
+            require_reach(work.host, user, path, f"{section}.ca")
 
 
 def is_replaceable(host: Host) -> bool:

@@ -7,7 +7,7 @@ tables needs none.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -19,10 +19,18 @@ from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Kind
 from ajrd.setup.book import DatabaseUser, MadeDatabase
-from ajrd.setup.making import Change, Owner, Text, Work, encoded, file, look
+from ajrd.setup.making import Change, Entry, Owner, Text, Work, encoded, file, look
 from ajrd.store import inspection, migrate
 from ajrd.store.address import Address
-from ajrd.store.administration import Admin, Refused, Session, as_service, entered, into_database
+from ajrd.store.administration import (
+    Admin,
+    Lost,
+    Refused,
+    Session,
+    as_service,
+    entered,
+    into_database,
+)
 from ajrd.store.founding import (
     Account,
     Examined,
@@ -140,17 +148,15 @@ def _account(work: Work, address: Address, account: Account, found: Examined) ->
 
 def _create(work: Work, address: Address, made: MadeDatabase) -> None:
     entry = work.record(made)
-    with _admin(work, address) as db:
+    with _admin(work, address) as db, _undone_by(entry, lambda: _drop(work, address, None)):
         create_database(db, made.name)
-        entry.undo = lambda: _drop(work, address, None)
 
 
 def _create_user(work: Work, address: Address, record: DatabaseUser) -> None:
     entry = work.record(record)
     account = Account(record.name, record.host)
-    with _admin(work, address) as db:
+    with _admin(work, address) as db, _undone_by(entry, lambda: _drop(work, address, account)):
         create_account(db, account, _password(work), tls=bool(address.tls.ca))
-        entry.undo = lambda: _drop(work, address, account)
 
 
 def _grant(work: Work, address: Address, record: DatabaseUser) -> None:
@@ -163,6 +169,20 @@ def _grant(work: Work, address: Address, record: DatabaseUser) -> None:
 def _admin(work: Work, address: Address) -> Iterator[Session]:
     with entered(address, admin_of(work)) as db:
         yield db
+
+
+@contextmanager
+def _undone_by(entry: Entry, undo: Callable[[], object]) -> Iterator[None]:
+    """What is made, or may have been made, is dropped again; not what the server refused to make.
+
+    That may be there already, made by somebody else in this moment.
+    """
+    try:
+        yield
+    except Lost:
+        entry.undo = undo
+        raise
+    entry.undo = undo
 
 
 def _drop(work: Work, address: Address, account: Account | None) -> None:
@@ -266,6 +286,8 @@ def _make_reader(work: Work, address: Address, who: Reader, password: str) -> No
     record = DatabaseUser(address.url, address.tls.ca, who.name, who.host)
     entry = work.record(record)
     with _admin(work, address) as db:
+        if who.host not in hosts_of(db, who.name):
+            with _undone_by(entry, lambda: _drop(work, address, who.account)):
+                create_account(db, who.account, password, tls=False)
         allow_reader(db, work.job.answers.database.name, who, password)
-        entry.undo = lambda: _drop(work, address, who.account)
     work.book.change(replace(record, complete=True))

@@ -24,12 +24,13 @@ def rights(work: Work) -> Iterator[Change]:
     level = tools.level_of(wanted.USER)
     if level == _ENOUGH:
         return
-    words = _words(level)
+    words = giving(level)
     made = SlurmAccount(wanted.USER, level)
     yield Change(f"sacctmgr -i {' '.join(words)}", lambda: _give(work, tools, made, words))
 
 
-def _words(level: str) -> list[str]:
+def giving(level: str) -> list[str]:
+    """What sacctmgr is told, for a user of this level; "": one that it does not know."""
     name = wanted.USER
     if level:
         return ["modify", "user", "where", f"name={name}", "set", f"adminlevel={_ENOUGH}"]

@@ -9,6 +9,7 @@ from ajrd.errors import SetupError
 from ajrd.setup import undoing, wanted
 from ajrd.setup.book import Enabled
 from ajrd.setup.making import Change, Owner, Text, Work, file, look
+from ajrd.setup.reach import require_reach
 from ajrd.setup.steps.people import service_group
 from ajrd.setup.systemd import Systemd
 
@@ -20,6 +21,8 @@ _ORDER = (wanted.WATCHDOG, wanted.SERVICE)
 
 def units(work: Work) -> Iterator[Change]:
     """Units as delivered, where no package has put them, and a drop-in if there is more to say."""
+    user = wanted.service_user(work.job.answers, work.job.facts)
+    require_reach(work.host, user, work.job.facts.program, "the program", runs=True)
     for name in _ORDER:
         text = wanted.unit(name, work.job.facts)
         path = f"{_OWN}/{name}"

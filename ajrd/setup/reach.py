@@ -1,0 +1,47 @@
+"""Can the service's user read a file, or run a program? By what mode and owners say."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from ajrd.errors import SetupError
+from ajrd.setup.host import Host
+
+
+def require_reach(host: Host, user: str, path: str, what: str, *, runs: bool = False) -> None:
+    """Raises SetupError with the folder or file that is closed to the user.
+
+    A file that is not there is somebody else's news; access control lists are not looked at.
+    """
+    if user == "root" or not host.path(path).exists():
+        return
+    wanted = {str(above): 0o1 for above in Path(path).parents} | {path: 0o5 if runs else 0o4}
+    for name in sorted(wanted, key=len):
+        if not _allows(host, user, host.path(name).stat(), wanted[name]):
+            raise SetupError(
+                f"{what} {path} is out of reach for the user {user}, because of {name}: put it"
+                f" elsewhere, or: chmod o+{'rx' if runs else 'r'}, o+x for folders"
+            )
+
+
+def _allows(host: Host, user: str, seen: os.stat_result, wanted: int) -> bool:
+    known, shift = host.user(user), 0
+    if known and seen.st_uid == known.uid:
+        shift = 6
+    elif seen.st_gid in _groups(host, user):
+        shift = 3
+    return stat.S_IMODE(seen.st_mode) >> shift & wanted == wanted
+
+
+def _groups(host: Host, user: str) -> set[int]:
+    """Its groups; systemd gives a service all of them (initgroups)."""
+    known = host.user(user)
+    if known is None:
+        return set()
+    groups = {known.gid}
+    with suppress(OSError):
+        groups |= set(os.getgrouplist(user, known.gid)) if host.root == Path("/") else set()
+    return groups
