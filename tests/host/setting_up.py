@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,8 @@ _LOGIN = {"HOME": "/root", "XDG_CACHE_HOME": ""}
 #: What tells of accounts and rights in a MariaDB.
 _BOOKS = ("global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "roles_mapping")
 _DUMP = ("mysqldump", "--skip-comments", "--order-by-primary", "--skip-extended-insert")
-#: Where the number of a setup's process stands, and what a shell says of one that was killed.
-_NUMBER, _KILLED = "/run/setup.pid", 128 + 9
+#: Where the number of a setup's process stands.
+_NUMBER = "/run/setup.pid"
 
 
 def everything(machine: Machine) -> dict[str, Looks | str]:
@@ -37,7 +38,7 @@ def everything(machine: Machine) -> dict[str, Looks | str]:
         "rights in databases": machine(*_DUMP, "mysql", *_BOOKS),
         "rights in Slurm": machine.tries("sacctmgr", "-nP", "show", "user", "withassoc").stdout,
         "slurmctld": "\n".join(line for line in settings if "Slurmctld" in line),
-        "units": machine("systemctl", "list-unit-files", "--no-legend", "ajrd*"),
+        "units": machine.tries("systemctl", "list-unit-files", "--no-legend", "ajrd*").stdout,
         "running": machine("systemctl", "list-units", "--all", "--no-legend", "ajrd*"),
         "processes": machine.tries("pgrep", "--full", "--list-full", "ajrd (run|watchdog)").stdout,
         "passing files": machine.shell("find /run -name '*ajrd*'"),
@@ -85,7 +86,7 @@ class Administrator:
             until("the moment, or the end", lambda: moment() or run.done(), PATIENCE)
             if not run.done():
                 self.machine.tries("kill", "-KILL", number.read_text().strip())
-            return run.result().returncode == _KILLED
+            return run.result().returncode == -signal.SIGKILL
 
     def on_terminal(self, *words: str) -> AbstractContextManager[OnTerminal]:
         """A command of ajrd, and somebody who types."""
