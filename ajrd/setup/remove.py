@@ -7,10 +7,12 @@ gone, so that a removal which fails can be repeated.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ajrd.detect import kept
 from ajrd.errors import AjrdError, SetupError
 from ajrd.hooks.install import HOOKS
 from ajrd.setup import undoing, wanted
@@ -202,6 +204,7 @@ def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]
         for record, _ in plan.stays:
             book.drop(record)
     book.close()
+    shutil.rmtree(host.path(kept.ROOTS), ignore_errors=True)
     if Folder(wanted.HOME) in plan.goes:
         left = host.path(wanted.HOME).exists()
         tell(f"left {wanted.HOME}: something is in it" if left else f"removed {wanted.HOME}")
