@@ -289,12 +289,18 @@ def test_with_certificates_the_user_gets_in_by_tls_alone(
             drop_database(db, name_of(address))
 
 
+def test_a_database_that_is_there_is_not_taken_for_a_new_one(
+    address: Address, admin: Admin, founded: None
+) -> None:
+    """A step that fails drops what it has made: never what another head node made just before."""
+    with entered(address, admin) as db, pytest.raises(StoreUnavailable, match="database exists"):
+        create_database(db, name_of(address))
+
+
 def test_a_user_that_is_there_is_not_made_anew(
     address: Address, admin: Admin, account: Account, founded: None
 ) -> None:
-    with entered(address, admin) as db:
-        with pytest.raises(StoreUnavailable, match="refused"):
-            create_account(db, account, "another", tls=False)
-        create_database(db, name_of(address))
+    with entered(address, admin) as db, pytest.raises(StoreUnavailable, match="refused"):
+        create_account(db, account, "another", tls=False)
     with as_service(address) as mine:
         assert mine.one("SELECT 1") == "1"

@@ -253,10 +253,10 @@ def test_what_runs_is_started_anew_with_what_it_learns_only_then(node: HeadNode)
 
 def test_a_drop_in_goes_when_nothing_is_to_be_said_any_more(node: HeadNode) -> None:
     node.set_up(answers(slurm={"rights": "slurm-user"}))
-    assert "User=slurm" in node.read(f"{UNIT}.d/setup.conf")
+    assert "User=slurm" in node.read(f"{UNIT}.d/10-setup.conf")
     assert "take back: file /etc/systemd" in changes(node, answers(), "units")
     node.set_up(answers())
-    assert not node.host.path(f"{UNIT}.d/setup.conf").exists()
+    assert not node.host.path(f"{UNIT}.d/10-setup.conf").exists()
 
 
 def test_a_service_that_does_not_start_is_told_with_its_last_words_and_disabled(
