@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from ajrd.errors import ConfigError, RemoteUnavailable
-from ajrd.loki.client import pause_of
+from ajrd.retryafter import pause_of
 from ajrd.store.address import Tls
 from ajrd.text import printable
 

@@ -68,7 +68,12 @@ class Service(labdemo.service.Service):
 
     def await_stop(self) -> None:
         """Waits until the process has frozen at a checkpoint."""
-        until("the service to freeze", lambda: self._process_state() == "T")
+        until("the service to freeze", lambda: self.stands_still)
+
+    @property
+    def stands_still(self) -> bool:
+        """Has the process frozen?"""
+        return self._process_state() == "T"
 
     def wake(self) -> None:
         """Lets a frozen process go on."""

@@ -46,7 +46,7 @@ def uninstall(
     program stays: where it is a package, remove that afterwards.
     """
     host = Host()
-    if os.geteuid():
+    if not _is_root():
         raise SetupError("only root can take ajrd off a host")
     plan = removal(host, purge=purge, keep_database=keep_database)
     _show(host, plan)
@@ -57,11 +57,19 @@ def uninstall(
         socket=admin_socket,
     )  # fmt: skip
     if plan.needs_admin():
-        admin = _entering(plan, admin, ask=not yes and sys.stdin.isatty())
+        admin = _entering(plan, admin, ask=not yes and _somebody_is_there())
     if not yes:
         click.confirm("Remove this?", abort=True)
     remove(host, plan, admin, click.echo)
     click.echo("The program itself stays: apt-get purge ajrd, or the end of docs/quickstart.md")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(host: Host, plan: Removal) -> None:

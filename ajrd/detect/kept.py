@@ -13,15 +13,18 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+#: Of root's commands. It ends with the boot, so that a host which ajrd leaves is as it was.
+ROOTS = "/run/ajrd-root"
 _DIGEST = 32
 
 
 def default_folder() -> Path:
-    """systemd's ``CacheDirectory=`` or the user's cache (XDG base directory specification)."""
+    """systemd's ``CacheDirectory=``, or the user's cache (XDG base directory specification)."""
     if given := os.environ.get("CACHE_DIRECTORY"):
         return Path(given.split(":")[0])
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home) / "ajrd"
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "ajrd"
+    return Path(ROOTS) if os.geteuid() == 0 else Path(os.path.expanduser("~/.cache/ajrd"))
 
 
 def recall(path: Path) -> bytes | None:

@@ -14,8 +14,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
 import aiohttp
@@ -23,14 +21,13 @@ import aiohttp
 from ajrd.errors import ConfigError, LokiDenied, LokiRefused, LokiTooMuch, LokiUnavailable
 from ajrd.loki.entries import Entry, Reader
 from ajrd.loki.health import Health
+from ajrd.retryafter import pause_of
 from ajrd.secret import read_secret
 from ajrd.store.address import Tls
 from ajrd.text import printable
 
 #: Bytes of the largest answer, and of the largest message of a tail.
 LARGEST = 64 << 20
-#: The longest pause that Loki may ask for, seconds.
-_LONGEST_PAUSE = 300.0
 #: Asks Loki >= 3.0 to tell structured metadata beside each line, of a tail as of a query: entries
 #: of a tail have it nowhere else (grafana/loki#22928). A frontend's cache of empty answers would
 #: hide late lines.
@@ -221,18 +218,6 @@ def limit_in(error: LokiTooMuch) -> int | None:
     """The number of entries that Loki says one answer may hold."""
     found = _LIMIT.search(str(error))
     return int(found[1]) if found else None
-
-
-def pause_of(retry_after: str) -> float:
-    """The seconds of a ``Retry-After`` header: a number or a date (RFC 9110, 10.2.3)."""
-    if retry_after.isdigit():
-        return min(float(retry_after), _LONGEST_PAUSE)
-    try:
-        until = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    seconds = (until.astimezone(UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
 
 
 @contextmanager

@@ -62,10 +62,10 @@ def start(name: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> 
             )
         except OSError as error:
             raise LabError(f"cannot start {name}: {argv[0]}: {error.strerror}") from None
+    _REAPED.append(process)
     started = start_time(process.pid)
     if started is None:
         raise LabError(f"{name} ended at once; read {log}")
-    _REAPED.append(process)
     return Daemon(name, process.pid, started, log)
 
 

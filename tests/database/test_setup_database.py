@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from ajrd.cli.main import cli
 from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
@@ -96,16 +98,33 @@ def test_database_and_users_are_made_once_and_dropped_with_the_rest(
     assert node.tree() == before
 
 
-def test_a_removal_without_an_administrator_of_the_database_removes_nothing(
-    node: HeadNode, answers: Answers, boss: tuple[str, str]
+@pytest.fixture
+def uninstall(node: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, before which somebody sits."""
+    monkeypatch.setattr("ajrd.cli.uninstall.Host", lambda: node.host)
+    monkeypatch.setattr("ajrd.cli.uninstall._somebody_is_there", lambda: True)
+    monkeypatch.setattr("ajrd.cli.uninstall._is_root", lambda: True)
+
+    def run(*argv: str, says: str = "") -> Result:
+        return CliRunner().invoke(cli, ["uninstall", *argv], input=says)
+
+    return run
+
+
+def test_without_an_administrator_of_the_database_nothing_goes_and_one_is_asked_for(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], uninstall: Callable[..., Result]
 ) -> None:
+    first = node.tree()
     node.set_up(answers, Secrets(admin=boss[1]))
-    before = node.tree()
-    plan = removal(node.host, purge=True)
-    with pytest.raises(StoreUnavailable, match=r"does not let .* in"):
-        require_admin(plan, Admin(user="nobody"))
-    assert node.tree() == before
-    take_off(node, boss)
+    whole = node.tree()
+    failed = uninstall("--purge", "--yes", "--admin-user", "nobody").exception
+    assert "Nothing is removed yet: give --admin-user and --admin-password-file" in str(failed)
+    said = uninstall("--purge", says=f"{boss[0]}\nwrong\n{boss[0]}\n{boss[1]}\nn\n").output
+    assert "in: wrong name or password" in said
+    assert boss[1] not in said
+    assert node.tree() == whole
+    uninstall("--purge", says=f"{boss[0]}\n{boss[1]}\ny\n")
+    assert node.tree() == first
 
 
 def test_the_second_head_node_takes_the_password_of_the_first(
@@ -148,8 +167,6 @@ def test_a_step_that_fails_leaves_nothing_on_the_server(
     with pytest.raises(SetupError, match="step database: the server has gone away"):
         node.set_up(answers, Secrets(admin=boss[1]))
     assert everything_on(server) == before
-    monkeypatch.undo()
-    node.set_up(answers, Secrets(admin=boss[1]))
     take_off(node, boss)
 
 
@@ -184,12 +201,20 @@ def test_a_purge_may_leave_a_server_alone_that_lets_nobody_in(
     )
 
 
+_SELDOM = pytest.mark.full
+
+
 @pytest.mark.parametrize(
-    "done", ["create_database", "create_account", "grant_service", "allow_reader"]
-)
-@pytest.mark.parametrize(
-    "late",
-    [pytest.param(False, marks=pytest.mark.full, id="before"), pytest.param(True, id="after")],
+    ("done", "late"),
+    [
+        pytest.param("create_database", False, marks=_SELDOM),
+        pytest.param("create_database", True, marks=_SELDOM),
+        pytest.param("create_account", False, marks=_SELDOM),
+        pytest.param("create_account", True),
+        pytest.param("grant_service", True, marks=_SELDOM),
+        pytest.param("allow_reader", False, marks=_SELDOM),
+        pytest.param("allow_reader", True, marks=_SELDOM),
+    ],
 )
 def test_a_run_that_dies_there_is_completed_by_the_next_one(
     node: HeadNode, answers: Answers, boss: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
@@ -210,4 +235,38 @@ def test_a_run_that_dies_there_is_completed_by_the_next_one(
             node.set_up(answers, Secrets(admin=boss[1]))
     node.set_up(answers, Secrets(admin=boss[1]))
     assert preview(node.job(with_database(answers, admin_user="nobody"))) == []
+    take_off(node, boss)
+
+
+def test_a_history_that_was_left_for_a_file_is_found_again(
+    node: HeadNode, answers: Answers, boss: tuple[str, str]
+) -> None:
+    """Its password is known nowhere else; a new one would not open it."""
+    node.set_up(answers, Secrets(admin=boss[1]))
+    password = node.read(wanted.DB_PASSWORD)
+    node.set_up(Answers())
+    assert node.read(wanted.DB_PASSWORD) == password
+    without = with_database(answers, admin_user="nobody")
+    node.set_up(without)
+    assert preview(node.job(without)) == []
+    take_off(node, boss)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_ctrl_c_while_a_user_is_made_leaves_none(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server,
+    monkeypatch: pytest.MonkeyPatch, late: bool,
+) -> None:  # fmt: skip
+    def interrupted(*given: Any, **more: Any) -> None:
+        if late:
+            create_account(*given, **more)
+        raise KeyboardInterrupt
+
+    before = everything_on(server)
+    monkeypatch.setattr("ajrd.setup.steps.database.create_account", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        node.set_up(answers, Secrets(admin=boss[1]))
+    assert everything_on(server) == before
+    monkeypatch.undo()
+    node.set_up(answers, Secrets(admin=boss[1]))
     take_off(node, boss)

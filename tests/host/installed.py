@@ -13,6 +13,7 @@ import yaml
 
 from tests.host.machine import PATIENCE, Machine
 from tests.host.site import USER
+from tests.packaging.debian import ROOT
 from tests.service import until
 
 CONFIG, SERVICE, WATCHDOG = "/etc/ajrd/config.yaml", "ajrd.service", "ajrd-watchdog.service"
@@ -23,7 +24,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "recovery": {"mode": "act", "settle": 0.5},
     "web": {"socket": "/run/ajrd/ajrd.sock"},
 }
-_VERIFICATION = "/usr/share/ajrd/slurm/jobs/verification.sh"
+_VERIFICATION = ROOT / "slurm/jobs/verification.sh"
 
 
 def install(machine: Machine, package: Path) -> None:
@@ -35,8 +36,9 @@ def install(machine: Machine, package: Path) -> None:
 class Ajrd:
     """The installed ajrd of a machine."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, program: str = "ajrd") -> None:
         self.machine = machine
+        self.program = program
         self._delivered = machine.read(CONFIG)
 
     # as delivered, and otherwise
@@ -94,7 +96,7 @@ class Ajrd:
 
     def doctor(self) -> dict[str, dict[str, str]]:
         """The findings of ``ajrd doctor`` by group and name."""
-        said = json.loads(self.machine.tries("ajrd", "doctor", "--json").stdout)
+        said = json.loads(self.machine.tries(self.program, "doctor", "--json").stdout)
         return {f"{each['group']}/{each['name']}": each for each in said["checks"]}
 
     # a user's job
@@ -102,7 +104,7 @@ class Ajrd:
     def submit(self, seconds: int = 2) -> str:
         """The verification job, which breaks after so long, by a user who lets nobody look."""
         home = f"/home/{USER}"
-        text = self.machine("cat", _VERIFICATION)
+        text = _VERIFICATION.read_text()
         script, times = re.subn(r"\bsleep 30\b", f"sleep {seconds}", text)
         assert times == 1
         self.machine.write(f"{home}/job.sh", script)
@@ -111,7 +113,7 @@ class Ajrd:
 
     def attempts(self, job: str) -> list[dict[str, Any]]:
         """What the job's owner is told of its attempts."""
-        done = self.machine.tries("ajrd", "status", job, "--json", user=USER)
+        done = self.machine.tries(self.program, "status", job, "--json", user=USER)
         return json.loads(done.stdout)["attempts"] if done.returncode == 0 else []
 
     def await_attempt(self, job: str, index: int) -> dict[str, Any]:

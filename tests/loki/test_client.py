@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from ajrd.errors import ConfigError, LokiDenied, LokiRefused, LokiTooMuch, LokiUnavailable
-from ajrd.loki.client import Access, Loki, pause_of, refuse
+from ajrd.loki.client import Access, Loki, refuse
 from ajrd.loki.entries import Reader
 from ajrd.loki.health import Health, State
 from ajrd.loki.sweep import Pages
+from ajrd.retryafter import pause_of
 from ajrd.store.address import Tls
 from tests.database.server import a_certificate
 from tests.loki.double import Double, basic

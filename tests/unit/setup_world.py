@@ -50,7 +50,6 @@ systemd-tmpfiles)
     while read -r kind path mode rest; do
         [ "$kind" != d ] || { mkdir -p "$ROOT$path"; chmod "$mode" "$ROOT$path"; }
     done <"$2" ;;
-scontrol) [ "$1" = reconfigure ] || cat "$ROOT/etc/slurm/slurm.conf" ;;
 userdel) sed -i "/^$1:/d" "$ROOT/etc/passwd" ;;
 groupdel) sed -i "/^$1:/d" "$ROOT/etc/group" ;;
 sacctmgr)
@@ -89,7 +88,7 @@ class HeadNode:
         for path in (
             root / "etc/slurm", root / "etc/systemd/system", root / "etc/sysusers.d",
             root / "etc/tmpfiles.d", root / "usr/lib", root / "var/lib", root / "var/cache",
-            root / "var/spool", root / "shared", state / "units", programs,
+            root / "var/spool", root / "shared", root / "run", state / "units", programs,
         ):  # fmt: skip
             path.mkdir(parents=True)
         if systemd:
