@@ -7,7 +7,7 @@ as names of files, or typed, and then kept apart (:class:`Secrets`).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -175,6 +175,11 @@ class Answers(Section):
     hardware: HardwareAnswers = HardwareAnswers()
     web: WebAnswers = WebAnswers()
     hooks: HooksAnswers = HooksAnswers()
+    extra: dict[str, Any] = Field(
+        default={},
+        description="what setup does not ask for, as the configuration has it, for example"
+        " `{recovery: {settle: 5}}`",
+    )
 
     @field_validator("loki")
     @classmethod

@@ -100,14 +100,50 @@ class _Entry(NamedTuple):
 
 
 def config(answers: Answers, facts: Facts) -> str:
-    """``/etc/ajrd/config.yaml``: what was asked for, and nothing that is the default anyway."""
+    """``/etc/ajrd/config.yaml``: what was asked for, and nothing that is the default anyway.
+
+    Raises ConfigError for a key of ``extra`` that is an answer of its own.
+    """
     head = [
         f"# ajrd on {facts.hostname}, written by `ajrd setup`; its answers: {ANSWERS}",
         "# Every other key: docs/configuration.md. Check a change with: ajrd config check",
     ]
-    parts = [_section(name, entries) for name, entries in _sections(answers, facts)]
+    extra = dict(answers.extra)
+    if "rules_dirs" in extra:
+        raise ConfigError(f"extra.rules_dirs: setup makes {RULES} for the rules of this site")
+    sections = [
+        (name, _with_extra(name, entries, extra.pop(name, None)))
+        for name, entries in _sections(answers, facts)
+    ]
+    sections += [(name, _with_extra(name, [], more)) for name, more in extra.items()]
     rules = f"rules_dirs: [{RULES}]   # rules of this site: docs/rules.md"
-    return "\n\n".join(["\n".join(head), *(part for part in parts if part), rules]) + "\n"
+    parts = (_section(name, entries) for name, entries in sections if entries)
+    return "\n\n".join(["\n".join(head), *parts, rules]) + "\n"
+
+
+def _with_extra(name: str, entries: Sequence[_Entry], extra: object) -> list[_Entry]:
+    """What is set in a section, and what people want in it besides."""
+    own = {entry.key: entry for entry in entries if entry.value}
+    if extra is None:
+        return list(own.values())
+    if not isinstance(extra, Mapping):
+        raise ConfigError(f"extra.{name}: must hold keys and values, as in the configuration")
+    for key, value in extra.items():
+        known = own.get(key)
+        own[key] = _Entry(key, _both(f"{name}.{key}", known.value if known else None, value))
+    return list(own.values())
+
+
+def _both(name: str, own: object, extra: object) -> object:
+    """One value of two; raises ConfigError if that cannot be."""
+    if own is None:
+        return extra
+    if isinstance(own, Mapping) and isinstance(extra, Mapping):
+        twice = [key for key in extra if key in own]
+        if not twice:
+            return {**own, **extra}
+        name = f"{name}.{twice[0]}"
+    raise ConfigError(f"extra.{name}: setup has an answer for that: docs/answers.md")
 
 
 def _sections(answers: Answers, facts: Facts) -> Iterator[tuple[str, list[_Entry]]]:
@@ -198,13 +234,11 @@ def _hardware(answers: Answers) -> list[_Entry]:
 
 
 def _section(name: str, entries: Sequence[_Entry]) -> str:
-    """A section with what is set in it; "" if nothing is."""
-    lines = [line for entry in entries if entry.value for line in _lines(entry)]
-    return "\n".join([f"{name}:", *lines]) if lines else ""
+    return "\n".join([f"{name}:", *(line for entry in entries for line in _lines(entry))])
 
 
 def _lines(entry: _Entry) -> Iterator[str]:
-    if isinstance(entry.value, Mapping):
+    if isinstance(entry.value, Mapping) and entry.value:
         yield f"  {entry.key}:"
         for key, value in entry.value.items():
             yield f"    {key}: {_flow(value)}"

@@ -63,6 +63,15 @@ def test_what_people_have_written_is_not_overwritten(node: HeadNode) -> None:
     assert "settle: 5" in node.read(wanted.CONFIG)
 
 
+def test_it_stays_as_it_is_while_the_answers_stay_the_same(node: HeadNode) -> None:
+    node.set_up(answers())
+    path = node.host.path(wanted.CONFIG)
+    path.write_text(path.read_text() + "logging: {level: debug}\n")
+    assert preview(node.job(answers())) == []
+    node.set_up(answers())
+    assert "level: debug" in node.read(wanted.CONFIG)
+
+
 def test_it_is_overwritten_where_that_is_asked_for_and_a_copy_kept(node: HeadNode) -> None:
     node.set_up(answers())
     write(node, wanted.CONFIG, "recovery: {mode: observe, settle: 5}\n").chmod(0o640)

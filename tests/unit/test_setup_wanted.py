@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ajrd import share
 from ajrd.config import Config, parse
+from ajrd.errors import ConfigError
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
 from ajrd.setup.facts import Facts, SlurmFacts
@@ -44,6 +45,38 @@ def means(**sections: Any) -> Config:
 
 def test_without_any_answer_it_observes_with_a_file_of_its_own() -> None:
     assert meaning(answers()) == means()
+
+
+def test_what_setup_does_not_ask_for_stands_beside_what_it_does() -> None:
+    extra = {
+        "recovery": {"settle": 0, "backoff": 5},
+        "hardware": {"drain": {"enabled": True}, "api": {"healthy": ["GOOD", "ok: yes"]}},
+        "notify": {"webhooks": [{"name": "ops", "url": "https://hooks.example.org/a"}]},
+        "logging": {"level": "debug"},
+    }
+    given = answers(extra=extra, hardware={"url": "https://hw/{node}"})
+    api = {"url": "https://hw/{node}", "healthy": ["GOOD", "ok: yes"]}
+    assert meaning(given) == means(
+        recovery={"settle": 0, "backoff": 5},
+        hardware={"drain": {"enabled": True}, "api": api},
+        notify=extra["notify"],
+        logging={"level": "debug"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"recovery": {"mode": "act"}}, "extra.recovery.mode: setup has an answer for that"),
+        ({"hardware": {"api": {"url": "x"}}}, "extra.hardware.api.url: setup has an answer"),
+        ({"rules_dirs": []}, "extra.rules_dirs: setup makes"),
+        ({"recovery": 5}, "extra.recovery: must hold keys and values"),
+    ],
+    ids=["answer", "answer within", "rules", "no section"],
+)
+def test_what_setup_asks_for_is_no_extra(extra: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        wanted.config(answers(extra=extra, hardware={"url": "https://hw/{node}"}), facts())
 
 
 def test_each_answer_stands_in_the_configuration() -> None:

@@ -9,7 +9,7 @@ from ajrd import share
 from ajrd.errors import SetupError
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, Rights
-from ajrd.setup.book import Book
+from ajrd.setup.book import Before, Book
 from ajrd.setup.host import Host
 from ajrd.setup.making import Change, Owner, Text, Work, digest_of, file, look
 from ajrd.setup.reach import require_reach
@@ -24,15 +24,25 @@ def config(work: Work) -> Iterator[Change]:
     owner = Owner("root", service_group(work))
     seen = look(work.host, wanted.CONFIG)
     if seen is not None and seen.text != text and not is_replaceable(work.host):
+        if _serves(work, seen, text, owner):
+            return
         if not work.replace_config:
             raise SetupError(
                 f"{wanted.CONFIG} is not as setup has written it: somebody has changed it. Take"
-                " the changes into rules or answers, or overwrite it, keeping a copy:"
-                " ajrd setup --replace-config"
+                f" the changes into `extra` of {wanted.ANSWERS} (docs/setup.md), or give them up,"
+                " keeping a copy: ajrd setup --replace-config"
             )
         copy = f"{wanted.CONFIG}.before-setup-{work.now:%Y%m%dT%H%M%S}"
         yield from file(work, Text(copy, seen.text, seen.mode, owner))
     yield from file(work, Text(wanted.CONFIG, text, 0o640, owner, restart=True))
+
+
+def _serves(work: Work, seen: Before, text: str, owner: Owner) -> bool:
+    """May a file that people have changed stay, as nothing else is wanted than when it was made?"""
+    known = work.book.file(wanted.CONFIG)
+    same = known is not None and known.sha256[-1] == digest_of(text)
+    fits = (seen.mode, seen.uid, seen.gid) == (0o640, *owner.numbers(work.host))
+    return same and fits and not work.replace_config
 
 
 def _require_certificates(work: Work) -> None:
