@@ -226,6 +226,9 @@ class Book:
         sync(nascent.parent)
 
     def _put(self, records: tuple[Record, ...], name: str = BOOK) -> None:
+        """Raises SetupError, also for what could not be read again."""
+        for record in records:
+            _require_readable(record)
         made = [{"kind": _NAMES[type(record)], **asdict(record)} for record in records]
         content = {"version": _VERSION, "restart": self.restart, "made": made}
         text = json.dumps(content, indent=1) + "\n"
@@ -295,6 +298,13 @@ def _absolute(record: Record) -> Record:
     if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
         raise ValueError(f"path {path!r}")
     return record
+
+
+def _require_readable(record: Record) -> None:
+    try:
+        _absolute(record)
+    except ValueError as error:
+        raise SetupError(f"{error}: an absolute path is wanted, without .. in it") from None
 
 
 _CHECKS: tuple[Callable[[Record], Record], ...] = (_absolute, _file, _state)

@@ -21,6 +21,8 @@ from ajrd.errors import SetupError
 
 #: Seconds that a program may take; starting the service waits for its first look at Slurm.
 LIMIT = 60.0
+#: In a folder that root alone may write, and that is empty after a boot.
+_LOCK = "/run/ajrd-setup.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +117,21 @@ class Host:
     def alone(self) -> Iterator[None]:
         """Nobody else sets this host up meanwhile; raises SetupError if somebody does.
 
-        The lock is on the folder itself: nothing is left of it, whatever happens.
+        The lock is on a file that root alone can open: on any other, as a folder, every user could
+        take it and keep root out.
         """
-        descriptor = os.open(self.path("/etc"), os.O_RDONLY | os.O_DIRECTORY)
+        path = self.path(_LOCK)
         try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise SetupError(f"cannot lock {_LOCK}: {error.strerror}") from None
+        try:
+            if not _locked(descriptor):
+                raise SetupError("another setup or uninstall of ajrd runs on this host")
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SetupError("another setup or uninstall of ajrd runs on this host") from None
-            yield
+                yield
+            finally:
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
@@ -154,6 +162,15 @@ class Host:
         except subprocess.TimeoutExpired:
             raise SetupError(f"{' '.join(argv)} did not end within {limit:g} s") from None
         return Done(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def _locked(descriptor: int) -> bool:
+    """Is the lock ours now? Not on a file whose holder has deleted it at its end."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0
 
 
 def unfinished(name: str) -> str:

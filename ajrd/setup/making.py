@@ -213,6 +213,12 @@ def look(host: Host, path: str) -> Before | None:
     return Before(text, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
+def look_behind(host: Host, path: str) -> Before | None:
+    """The same of what a link leads to, if it is one, as slurm.conf may be."""
+    there = host.path(path).resolve()
+    return look(host, f"/{there.relative_to(host.root.resolve())}")
+
+
 def _is_as(host: Host, seen: Before, wanted: Text) -> bool:
     if (seen.text, seen.mode) != (wanted.text, wanted.mode):
         return False

@@ -1,4 +1,7 @@
-"""Can the service's user read a file, or run a program? By what mode and owners say."""
+"""Can the service's user read a file, or run a program? Can others put something in its place?
+
+By what mode and owners say.
+"""
 
 from __future__ import annotations
 
@@ -45,3 +48,22 @@ def _groups(host: Host, user: str) -> set[int]:
     with suppress(OSError):
         groups |= set(os.getgrouplist(user, known.gid)) if host.root == Path("/") else set()
     return groups
+
+
+def written_by_others(host: Host, name: str) -> str:
+    """What of a path, as it is called and as it is, others than root may write; "" if nothing."""
+    root = host.root.resolve()
+    inner = {root / name.lstrip("/"), host.path(name).resolve()}
+    outer = {above for path in inner for above in path.parents if above.is_relative_to(root)}
+    for there in sorted(inner | outer):
+        if there.exists() and _others_write(there.stat(), sticky_is_safe=there not in inner):
+            return f"/{there.relative_to(root)}"
+    return ""
+
+
+def _others_write(seen: os.stat_result, *, sticky_is_safe: bool) -> bool:
+    """In a sticky folder they cannot replace what is root's, but be the first to take a name."""
+    if seen.st_uid not in (0, os.geteuid()):
+        return True
+    kept = sticky_is_safe and bool(seen.st_mode & stat.S_ISVTX)
+    return bool(seen.st_mode & 0o022) and not kept

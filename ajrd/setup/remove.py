@@ -33,6 +33,7 @@ from ajrd.setup.book import (
 )
 from ajrd.setup.host import Host
 from ajrd.setup.making import digest_of, look
+from ajrd.setup.named import USUAL, require_unnamed
 from ajrd.setup.slurmtools import Tools
 from ajrd.setup.steps import people
 from ajrd.setup.systemd import Systemd
@@ -74,7 +75,8 @@ def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
     """What a removal would do; raises SetupError if setup has made nothing on this host."""
     book = Book.read(host)
     if not book.records:
-        clear(host)
+        with host.alone():
+            clear(host)
         raise SetupError(
             "setup has made nothing on this host. A package is removed by: apt-get purge ajrd;"
             " what was installed by hand, as the end of docs/quickstart.md tells"
@@ -82,9 +84,12 @@ def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
     changed = frozenset(
         record.path for record in book.records if isinstance(record, File) and _edited(host, record)
     )
-    pair = _answers(host).host.pair
+    answers = _answers(host)
+    pair, tools = answers.host.pair, Tools.named(host, answers)
 
     def why_stays(record: Record) -> str:
+        if isinstance(record, SlurmAccount) and not host.has(tools.command("sacctmgr")):
+            return f"no sacctmgr on this host; where there is one: {undoing.by_hand(record)}"
         if keep_database and isinstance(record, MadeDatabase | DatabaseUser):
             return "--keep-database"
         return "" if purge else _why_stays(record, changed, pair=pair)
@@ -180,6 +185,7 @@ def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None])
 def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
     answers = _answers(host)
     tools, book = Tools.named(host, answers), Book.read(host)
+    _require_unnamed(tools, answers, plan)
     _stop(host, answers, plan, tell)
     for record in plan.goes:
         if record == Folder(wanted.HOME):  # it goes with the book, or stays with files of others
@@ -210,17 +216,30 @@ def _remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]
         tell(f"left {wanted.HOME}: something is in it" if left else f"removed {wanted.HOME}")
 
 
+def _require_unnamed(tools: Tools, answers: Answers, plan: Removal) -> None:
+    """Raises SetupError, before anything is gone, if Slurm would miss a hook."""
+    hooks = (r.path for r in plan.goes if isinstance(r, File) and Path(r.path).name in HOOKS)
+    ours = [record.path for record in plan.goes if isinstance(record, SlurmConf)]
+    require_unnamed(tools, (*ours, answers.slurm.conf or USUAL), hooks, bool(ours))
+
+
 def _is_left(host: Host, record: Record) -> bool:
     return isinstance(record, Folder) and host.path(record.path).exists()
 
 
 def _answers(host: Host) -> Answers:
-    """Those of the last setup, for the way to Slurm; the usual ones if they cannot be read."""
+    """Those of the last setup: the way to Slurm, and whether another head node relies on things.
+
+    Raises SetupError for what is not understood: on a pair a guess could take them from it.
+    """
     try:
         seen = look(host, wanted.ANSWERS)
         return validated(seen.text if seen else "", wanted.ANSWERS, Answers)
-    except AjrdError:
-        return Answers()
+    except AjrdError as error:
+        raise SetupError(
+            f"{error}. They tell what of ajrd another head node needs; nothing is removed yet: mend"
+            f" {wanted.ANSWERS}, or move it away if there is no such head node"
+        ) from None
 
 
 # Nothing of ajrd's may hold a job when it is gone
@@ -233,11 +252,13 @@ def _stop(host: Host, answers: Answers, plan: Removal, tell: Callable[[str], Non
     if wanted.SERVICE in ends and systemd.is_active(wanted.SERVICE):
         systemd.stop(wanted.SERVICE)
         tell(f"stopped {wanted.SERVICE}")
-    if wanted.WATCHDOG in ends and systemd.is_active(wanted.WATCHDOG):
+    if wanted.WATCHDOG in ends and host.systemd:
+        watched = systemd.is_active(wanted.WATCHDOG)
         if not answers.host.pair:
-            _release(host, answers)
-        systemd.stop(wanted.WATCHDOG)
-        tell(f"stopped {wanted.WATCHDOG}")
+            _release(host, answers, watched, tell)
+        if watched:
+            systemd.stop(wanted.WATCHDOG)
+            tell(f"stopped {wanted.WATCHDOG}")
     for unit in (wanted.SERVICE, wanted.WATCHDOG):
         if unit in units:
             systemd.disable(unit)
@@ -260,20 +281,27 @@ def _units(plan: Removal) -> Iterator[str]:
                 pass
 
 
-def _release(host: Host, answers: Answers) -> None:
-    """Every hold of ajrd's ends now. On a pair they are those of the other head node as well."""
+def _release(host: Host, answers: Answers, watched: bool, tell: Callable[[str], None]) -> None:
+    """Every hold of ajrd's ends now. On a pair they are those of the other head node as well.
+
+    While a watchdog runs, which would end them later, this must succeed; else it is all there is.
+    """
     words = ["watchdog", "--once", "--hold-limit", "0", "--grace", "0"]
     if answers.slurm.conf:
         words += ["--slurm-conf", answers.slurm.conf]
     if answers.slurm.bin_dir:
         words += ["--bin-dir", answers.slurm.bin_dir]
-    done = host.tried(_program(host), *words)
-    if done.code:
+    try:
+        host.run(_program(host), *words)
+    except SetupError as error:
+        if not watched:
+            tell(f"Look for jobs that ajrd holds (squeue -t PD -o '%i %r'): {error}")
+            return
         raise SetupError(
             "Slurm does not answer, so nobody knows whether a job is held by ajrd, whose watchdog"
             " still runs: again when it does. If this Slurm is gone for good:"
-            f" systemctl stop {wanted.WATCHDOG}. It said: {done.said.strip()[-500:]}"
-        )
+            f" systemctl stop {wanted.WATCHDOG}. It said: {str(error)[-500:]}"
+        ) from None
 
 
 def _program(host: Host) -> str:

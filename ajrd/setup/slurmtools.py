@@ -48,6 +48,14 @@ class Tools:
                 return level or "None"
         return ""
 
+    def settings(self) -> list[str]:
+        """The lines of what slurmctld has read of slurm.conf; none if it cannot be asked."""
+        command = self.command("scontrol")
+        if not self.host.has(command):
+            return []
+        done = self.host.tried(command, "show", "config")
+        return [] if done.code else done.said.splitlines()
+
     def reconfigure(self) -> None:
         """slurmctld reads slurm.conf again; raises SetupError."""
         self.host.run(self.command("scontrol"), "reconfigure")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -32,10 +33,36 @@ _OTHER = (
 async def try_database(job: Job) -> Tried:
     """Looks at disk or server; raises Wrong."""
     if job.answers.database.kind is Kind.SQLITE:
-        return await asyncio.to_thread(_sqlite, job)
-    _try_pair(job.answers)
-    await asyncio.to_thread(_try_uid, job)
-    return await _server(job)
+        seen = await asyncio.to_thread(_sqlite, job)
+    else:
+        _try_pair(job.answers)
+        await asyncio.to_thread(_try_uid, job)
+        seen = await _server(job)
+    return replace(seen, doubts=(*seen.doubts, *_left(job)))
+
+
+def _left(job: Job) -> Iterator[str]:
+    """Users whom an earlier run has made, and whom these answers do not name any more."""
+    database, on_server = job.answers.database, job.answers.database.kind is Kind.MYSQL
+    left = [
+        f"{name}@{host}"
+        for name, host in sorted(job.facts.made)
+        if not on_server
+        or not (_is_service(database, name, host) or _is_reader(database, name, host))
+    ]
+    if left:
+        yield (
+            f"{', '.join(left)}, made by an earlier run, may still enter their database: DROP USER,"
+            " or in the end ajrd uninstall --purge"
+        )
+
+
+def _is_service(database: DatabaseAnswers, name: str, host: str) -> bool:
+    return name == database.user and (not database.clients or host in database.clients)
+
+
+def _is_reader(database: DatabaseAnswers, name: str, host: str) -> bool:
+    return (name, host) == (database.reader, database.reader_host)
 
 
 def _sqlite(job: Job) -> Tried:

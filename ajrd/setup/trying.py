@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ajrd.config import Config, Mode, WebSection
@@ -22,6 +22,7 @@ from ajrd.logs.mounts import Mounts
 from ajrd.setup.answers import Answers, Rights
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
+from ajrd.setup.reach import written_by_others
 from ajrd.setup.trial import Trial, Tried, Wrong, checked, foreseen, with_secrets
 from ajrd.setup.try_database import try_database
 from ajrd.setup.try_hardware import try_hardware
@@ -192,8 +193,8 @@ def _shared(job: Job, folder: str) -> tuple[str, ...]:
 def _try_slurm_conf(job: Job) -> None:
     conf = job.host.path(job.facts.slurm.conf)
     try:
-        conf.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        conf.read_bytes()
+    except OSError as error:
         raise Wrong("hooks.edit_slurm_conf", f"cannot read {conf}: {error}") from None
     if not os.access(conf, os.W_OK) or not os.access(conf.parent, os.W_OK):
         raise Wrong("hooks.edit_slurm_conf", f"{conf} cannot be written: a read-only file system?")
@@ -206,9 +207,18 @@ def hooks_wanted(answers: Answers) -> tuple[str, ...]:
 
 
 async def _host(job: Job) -> Tried:
+    return Tried((), tuple(await asyncio.to_thread(lambda: [*_host_doubts(job)])))
+
+
+def _host_doubts(job: Job) -> Iterator[str]:
     if job.answers.host.start and not job.host.systemd:
-        return Tried((), ("systemd does not run here: nothing can be started by it",))
-    return Tried()
+        yield "systemd does not run here: nothing can be started by it"
+    if where := written_by_others(job.host, job.facts.program):
+        yield (
+            f"others than root may write {where}, and so put something in the place of"
+            f" {job.facts.program}, which may take on the rights of every user: install ajrd where"
+            " root alone may write"
+        )
 
 
 _FIRST: Mapping[Group, str] = {

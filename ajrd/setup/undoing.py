@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from ajrd.setup.book import (
     SystemUser,
 )
 from ajrd.setup.host import Host, unfinished
-from ajrd.setup.making import Change, Work, put_back, remove_folder, rewrite, saying
+from ajrd.setup.making import Change, Work, look_behind, put_back, remove_folder, rewrite, saying
 from ajrd.setup.slurmtools import Tools
 from ajrd.setup.systemd import Systemd
 from ajrd.store.address import Address, Tls
@@ -112,13 +112,20 @@ def enabled(host: Host, made: Enabled) -> None:
 def slurm_account(tools: Tools, made: SlurmAccount) -> None:
     """A user gets the level back that it had, or goes."""
     level = tools.level_of(made.name)
-    if not level or level == made.before:
-        return
+    if level and level != made.before:
+        tools.account(*_account_words(made))
+
+
+def by_hand(made: SlurmAccount) -> str:
+    """The command for it."""
+    return f"sacctmgr {' '.join(_account_words(made))}"
+
+
+def _account_words(made: SlurmAccount) -> tuple[str, ...]:
     if made.before:
         where = ("where", f"name={made.name}", "set", f"adminlevel={made.before}")
-        tools.account("modify", "user", *where)
-    else:
-        tools.account("delete", "user", f"name={made.name}")
+        return "modify", "user", *where
+    return "delete", "user", f"name={made.name}"
 
 
 def slurm_conf(host: Host, tools: Tools, made: SlurmConf) -> None:
@@ -128,11 +135,13 @@ def slurm_conf(host: Host, tools: Tools, made: SlurmConf) -> None:
         return
     with saying(f"take ajrd's lines out of {made.path}"):
         host.path(unfinished(made.path)).unlink(missing_ok=True)
-        seen = conf.read_text(encoding="utf-8")
+        before = look_behind(host, made.path)
+        seen = before.text if before else ""
         left = install.without_lines(seen)
         if left != seen:
             rewrite(host, made.path, left.removesuffix("\n") if made.open_end else left)
-    tools.reconfigure()
+    if host.has(tools.command("scontrol")):  # else Slurm is off this host for good
+        tools.reconfigure()
 
 
 def system_user(host: Host, made: SystemUser) -> None:
@@ -158,8 +167,14 @@ def state(host: Host, made: State) -> None:
             _remove(path, made.path)
             return
         with suppress(FileNotFoundError):
-            for name in set(os.listdir(path)) - set(made.before):
-                _remove(path / name, f"{made.path}/{name}")
+            for name in os.listdir(path):
+                if not _was_there(name, made.before):
+                    _remove(path / name, f"{made.path}/{name}")
+
+
+def _was_there(name: str, before: Sequence[str]) -> bool:
+    """Also -wal and -shm of a SQLite file that was: without them it may lose its last words."""
+    return name in before or any(name.startswith(f"{old}-") for old in before)
 
 
 def _remove(path: Path, name: str) -> None:

@@ -6,7 +6,8 @@ Every way in which that can fail becomes one sentence that names the cause.
 from __future__ import annotations
 
 import configparser
-import getpass
+import os
+import pwd
 import re
 import socket
 import ssl
@@ -23,6 +24,7 @@ from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.secret import read_secret
 from ajrd.store.address import Address, Server
 from ajrd.store.engine import session
+from ajrd.text import printable
 
 #: What a server answers to somebody it does not let in, and to one who may not do a thing.
 _NOT_IN = frozenset({1045, 1698})
@@ -77,8 +79,10 @@ class Session:
                 cursor.execute(sql, values or None)
                 return list(cursor.fetchall())
         except (pymysql.Error, OSError) as error:
-            is_lost = isinstance(error, OSError) or _code(error) in _LOST
+            is_lost = isinstance(error, (OSError, pymysql.InternalError)) or _code(error) in _LOST
             raise (Lost if is_lost else StoreUnavailable)(cause(error, self._where)) from None
+        except _NONSENSE:
+            raise Lost(f"the server at {self._where} answers nothing that makes sense") from None
 
     def one(self, sql: str, *values: object) -> str:
         """The first field of the first row, "" if there is none."""
@@ -151,7 +155,7 @@ def _way(server: Server, admin: Admin) -> _Way:
         host=said.get("host", server.host),
         port=port,
         socket=admin.socket or said.get("socket") or server.unix_socket,
-        user=admin.user or said.get("user") or getpass.getuser(),
+        user=admin.user or said.get("user") or pwd.getpwuid(os.geteuid()).pw_name,
         password=password,
     )
 
@@ -198,8 +202,10 @@ def _options(file: Path | None) -> dict[str, str]:
     parser = configparser.RawConfigParser(allow_no_value=True, strict=False)
     try:
         parser.read_string(read_secret(str(file), "", "the administrator").decode("latin-1"))
-    except configparser.Error as error:
-        raise ConfigError(f"{file} is no option file: {error.message}") from None
+    except configparser.Error:  # its message quotes the line, which may be the password itself
+        raise ConfigError(
+            f"{file} is no option file of MySQL, with a section [client] and lines key = value"
+        ) from None
     section = dict(parser["client"]) if parser.has_section("client") else {}
     return {key: value.strip("'\"") for key, value in section.items() if value}
 
@@ -270,4 +276,4 @@ def _code(error: Exception) -> int:
 
 def _said(error: Exception) -> str:
     said = error.args[1] if len(error.args) > 1 else error
-    return " ".join(str(said).split())[:300]
+    return printable(" ".join(str(said)[:2000].split())[:300])

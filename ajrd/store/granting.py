@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.store.address import Address
 from ajrd.store.administration import Admin, Session, entered, quoted, server_of
-from ajrd.store.founding import Account, create_account, is_there
+from ajrd.store.founding import Account, create_account, is_there, new_password
 
 TABLE = "job_efficiency_records"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
@@ -47,7 +46,7 @@ def grant_reader(address: Address, admin: Admin, reader: Reader, file: Path | No
     Returns the password of a new user if there is no ``file`` (0600, made here) to keep it in; None
     otherwise. A user that is there keeps its password. Raises ConfigError, StoreUnavailable.
     """
-    password = secrets.token_urlsafe(24)
+    password = new_password()
     with entered(address, admin) as db:
         new = not is_there(db, reader.account)
         if new and file is not None:
@@ -67,7 +66,7 @@ def allow_reader(db: Session, database: str, reader: Reader, password: str) -> N
         _refuse_other_rights(db, database, reader)
     else:
         create_account(db, reader.account, password, tls=False)
-    table = f"{quoted(database)}.{quoted(TABLE)}"
+    table = f"{quoted(database)}.{quoted(TABLE)}".replace("%", "%%")
     db.rows(f"GRANT SELECT ON {table} TO %s@%s", reader.name, reader.host)
 
 

@@ -82,7 +82,8 @@ class OnTerminal:
 def on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[OnTerminal]:
     """Runs a command on a terminal of 80 columns; it is ended if it has not ended itself."""
     master, slave = pty.openpty()
-    controlling = ["setsid", "--ctty", *argv]  # Ctrl-C is a signal there
+    # Ctrl-C is a signal there, also where whoever runs the tests ignores it: in the background
+    controlling = ["setsid", "--ctty", "env", "--default-signal=INT", *argv]
     child = subprocess.Popen(controlling, stdin=slave, stdout=slave, stderr=slave, env=dict(env))
     os.close(slave)
     try:

@@ -20,7 +20,7 @@ from ajrd.setup.book import Book, DatabaseUser
 from ajrd.setup.console import Tone
 from ajrd.setup.host import Host
 from ajrd.setup.questions import Group
-from ajrd.setup.trial import Wrong
+from ajrd.setup.trial import Tried, Wrong
 from ajrd.setup.trying import tried
 from ajrd.setup.wizard import ask_group
 from labcluster.ports import free_block
@@ -321,3 +321,30 @@ def test_sqlite_wants_a_local_disk(job: MakeJob, monkeypatch: pytest.MonkeyPatch
         ask_group(console, Group.DATABASE, job())
     assert console.fault.startswith("database.kind: ")
     assert "lies on nfs4: SQLite needs a local disk" in console.fault
+
+
+@pytest.mark.parametrize(
+    ("more", "left"),
+    [
+        ({"kind": "sqlite"}, ["ajrd@%", "grafana@localhost"]),
+        ({"kind": "mysql", "reader": "grafana"}, []),
+        ({"kind": "mysql", "reader": "reports"}, ["grafana@localhost"]),
+        ({"kind": "mysql", "reader": "grafana", "clients": ["head1"]}, ["ajrd@%"]),
+    ],
+    ids=["file", "same", "reader", "host"],
+)
+def test_users_that_are_not_wanted_any_more_are_told(
+    job: MakeJob, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], left: list[str]
+) -> None:
+    async def well(_job: object) -> Tried:
+        return Tried()
+
+    monkeypatch.setattr(try_database, "_server", well)
+    monkeypatch.setattr(try_database, "_sqlite", lambda _job: Tried())
+    made = job(database=more)
+    users = frozenset({("ajrd", "%"), ("grafana", "localhost")})
+    made = replace(made, facts=replace(made.facts, made=users))
+    _, seen = asyncio.run(tried(Group.DATABASE, made))
+    assert [said.partition(", made by")[0] for said in seen.doubts] == (
+        [", ".join(left)] if left else []
+    )

@@ -6,18 +6,29 @@ import asyncio
 import getpass
 import secrets
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import pymysql
 import pytest
 
-from ajrd.errors import StoreUnavailable
+from ajrd.errors import ConfigError, StoreUnavailable
 from ajrd.store.address import Address, Tls
-from ajrd.store.administration import Admin, Refused, as_service, entered
+from ajrd.store.administration import (
+    Admin,
+    Lost,
+    Refused,
+    Session,
+    as_service,
+    cause,
+    entered,
+    quoted,
+)
 from ajrd.store.engine import Database
 from ajrd.store.founding import (
     Account,
@@ -28,8 +39,10 @@ from ajrd.store.founding import (
     examine,
     grant_service,
     missing_rights,
+    new_password,
     refuse,
 )
+from ajrd.store.granting import Reader, allow_reader
 from ajrd.store.inspection import inspect
 from ajrd.store.migrate import upgrade_tables
 from tests.database.server import Schema, Server, a_certificate
@@ -289,12 +302,69 @@ def test_with_certificates_the_user_gets_in_by_tls_alone(
             drop_database(db, name_of(address))
 
 
+def test_a_database_that_is_there_is_not_taken_for_a_new_one(
+    address: Address, admin: Admin, founded: None
+) -> None:
+    """A step that fails drops what it has made: never what another head node made just before."""
+    with entered(address, admin) as db, pytest.raises(StoreUnavailable, match="database exists"):
+        create_database(db, name_of(address))
+
+
 def test_a_user_that_is_there_is_not_made_anew(
     address: Address, admin: Admin, account: Account, founded: None
 ) -> None:
-    with entered(address, admin) as db:
-        with pytest.raises(StoreUnavailable, match="refused"):
-            create_account(db, account, "another", tls=False)
-        create_database(db, name_of(address))
+    with entered(address, admin) as db, pytest.raises(StoreUnavailable, match="refused"):
+        create_account(db, account, "another", tls=False)
     with as_service(address) as mine:
         assert mine.one("SELECT 1") == "1"
+
+
+def test_a_password_passes_the_rules_of_servers_whatever_chance_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size: "a" * size)
+    password = new_password()
+    for kind in (str.isdigit, str.isupper, str.islower, lambda letter: not letter.isalnum()):
+        assert any(kind(letter) for letter in password)
+
+
+def test_a_reader_gets_its_table_in_a_database_of_any_name(
+    address: Address, admin: Admin, founded: None
+) -> None:
+    reader = Reader(f"r{secrets.token_hex(6)}", "127.0.0.1")
+    with entered(address, admin) as db:
+        db.rows(f"CREATE TABLE {quoted(name_of(address))}.job_efficiency_records (a INT)")
+        try:
+            allow_reader(db, name_of(address), reader, PASSWORD)
+            rights = db.rows("SHOW GRANTS FOR %s@%s", reader.name, reader.host)
+            assert any("job_efficiency_records" in right for (right,) in rights)
+        finally:
+            drop_account(db, reader.account)
+
+
+def test_an_option_file_that_holds_the_bare_password_does_not_show_it(
+    address: Address, tmp_path: Path
+) -> None:
+    file = tmp_path / "my.cnf"
+    file.write_text("hunter2=x\n")
+    file.chmod(0o600)
+    with pytest.raises(ConfigError, match=r"is no option file of MySQL") as caught:
+        examine(address, Admin(defaults_file=file))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("short"), struct.error("4 bytes"), pymysql.InternalError("sequence")]
+)
+def test_a_server_that_talks_nonsense_may_have_done_what_it_was_told(error: Exception) -> None:
+    class Broken:
+        def cursor(self) -> NoReturn:
+            raise error
+
+    with pytest.raises(Lost):
+        Session(cast("pymysql.Connection[Any]", Broken()), "db:3306", True).rows("DROP DATABASE a")
+
+
+def test_what_a_server_says_cannot_steer_a_terminal() -> None:
+    said = cause(pymysql.OperationalError(1105, "\x1b]0;owned\x07 and more"), "db:3306")
+    assert said == r"the server at db:3306 refused: \x1b]0;owned\x07 and more"

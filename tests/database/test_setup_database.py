@@ -236,3 +236,37 @@ def test_a_run_that_dies_there_is_completed_by_the_next_one(
     node.set_up(answers, Secrets(admin=boss[1]))
     assert preview(node.job(with_database(answers, admin_user="nobody"))) == []
     take_off(node, boss)
+
+
+def test_a_history_that_was_left_for_a_file_is_found_again(
+    node: HeadNode, answers: Answers, boss: tuple[str, str]
+) -> None:
+    """Its password is known nowhere else; a new one would not open it."""
+    node.set_up(answers, Secrets(admin=boss[1]))
+    password = node.read(wanted.DB_PASSWORD)
+    node.set_up(Answers())
+    assert node.read(wanted.DB_PASSWORD) == password
+    without = with_database(answers, admin_user="nobody")
+    node.set_up(without)
+    assert preview(node.job(without)) == []
+    take_off(node, boss)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_ctrl_c_while_a_user_is_made_leaves_none(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server,
+    monkeypatch: pytest.MonkeyPatch, late: bool,
+) -> None:  # fmt: skip
+    def interrupted(*given: Any, **more: Any) -> None:
+        if late:
+            create_account(*given, **more)
+        raise KeyboardInterrupt
+
+    before = everything_on(server)
+    monkeypatch.setattr("ajrd.setup.steps.database.create_account", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        node.set_up(answers, Secrets(admin=boss[1]))
+    assert everything_on(server) == before
+    monkeypatch.undo()
+    node.set_up(answers, Secrets(admin=boss[1]))
+    take_off(node, boss)

@@ -88,7 +88,7 @@ class HeadNode:
         for path in (
             root / "etc/slurm", root / "etc/systemd/system", root / "etc/sysusers.d",
             root / "etc/tmpfiles.d", root / "usr/lib", root / "var/lib", root / "var/cache",
-            root / "var/spool", root / "shared", state / "units", programs,
+            root / "var/spool", root / "shared", root / "run", state / "units", programs,
         ):  # fmt: skip
             path.mkdir(parents=True)
         if systemd:
@@ -132,7 +132,7 @@ class HeadNode:
         path = self.state / "told"
         lines = path.read_text().splitlines()
         path.write_text("")
-        looks = ("systemctl is-", "sacctmgr -nP", "journalctl")
+        looks = ("systemctl is-", "sacctmgr -nP", "scontrol show", "journalctl")
         return [line for line in lines if not line.startswith(looks)]
 
     def fail_at(self, number: int) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +93,24 @@ def test_two_setups_do_not_meet(node: HeadNode) -> None:
     node.set_up(everything())
     with node.host.alone(), pytest.raises(SetupError, match="another setup or uninstall"):
         node.take_off()
+
+
+def test_nobody_but_root_can_keep_root_from_it(node: HeadNode) -> None:
+    """A user can lock a file that he can open: /etc, for example."""
+    with node.host.path("/etc/passwd").open() as file, closing_fd("/etc", node) as folder:
+        for descriptor in (file.fileno(), folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with node.host.alone():
+            (lock,) = node.host.path("/run").glob("ajrd-*")
+            assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    assert not lock.exists()
+
+
+@contextmanager
+def closing_fd(name: str, node: HeadNode) -> Iterator[int]:
+    descriptor = os.open(node.host.path(name), os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
 
 
 # What fails

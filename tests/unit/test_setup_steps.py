@@ -253,10 +253,10 @@ def test_what_runs_is_started_anew_with_what_it_learns_only_then(node: HeadNode)
 
 def test_a_drop_in_goes_when_nothing_is_to_be_said_any_more(node: HeadNode) -> None:
     node.set_up(answers(slurm={"rights": "slurm-user"}))
-    assert "User=slurm" in node.read(f"{UNIT}.d/setup.conf")
+    assert "User=slurm" in node.read(f"{UNIT}.d/10-setup.conf")
     assert "take back: file /etc/systemd" in changes(node, answers(), "units")
     node.set_up(answers())
-    assert not node.host.path(f"{UNIT}.d/setup.conf").exists()
+    assert not node.host.path(f"{UNIT}.d/10-setup.conf").exists()
 
 
 def test_a_service_that_does_not_start_is_told_with_its_last_words_and_disabled(
@@ -390,3 +390,94 @@ def test_an_administrator_from_before_stays_one(node: HeadNode) -> None:
     node.set_up(answers(slurm={"rights": "accounting"}))
     node.take_off()
     assert node.tree() == before
+
+
+CONTROLLER = {"controller": True, "edit_slurm_conf": False}
+PROLOG = f"{wanted.HOOKS}/prolog-slurmctld"
+
+
+def test_hooks_in_lines_of_people_stay_until_those_have_gone(node: HeadNode) -> None:
+    """No job starts whose prolog is missing, and a node is drained whose epilog is."""
+    node.set_up(answers(hooks=CONTROLLER))
+    conf = write(node, "/etc/slurm/slurm.conf", f"{SLURM_CONF}\nPrologSlurmctld={PROLOG}\n")
+    with pytest.raises(SetupError, match=f"still names {PROLOG}"):
+        node.set_up(answers())
+    assert node.host.path(PROLOG).exists()
+    conf.write_text(f"{SLURM_CONF}\n#PrologSlurmctld={PROLOG}\n")
+    node.set_up(answers())
+    assert not node.host.path(PROLOG).exists()
+
+
+def test_a_hook_that_the_running_slurm_has_read_stays(node: HeadNode) -> None:
+    """It may come from an Include, or slurm.conf was changed and nobody has told Slurm."""
+    node.set_up(answers(hooks=CONTROLLER))
+    scontrol = node.state.parent / "bin/scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho 'PrologSlurmctld         = {PROLOG}'\n")
+    with pytest.raises(SetupError, match=f"still names {PROLOG}"):
+        node.set_up(answers())
+    assert node.host.path(PROLOG).exists()
+
+
+@pytest.mark.parametrize("path", ["/shared/ajrd", "/shared/ajrd/hooks"])
+@pytest.mark.parametrize("mode", [0o777, 0o1777], ids=["open", "sticky"])
+def test_nobody_else_can_be_the_first_in_the_folder_of_the_hooks(
+    node: HeadNode, path: str, mode: int
+) -> None:
+    folder = node.host.path(path)
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    with pytest.raises(SetupError, match=f"{path} can be written by others than root"):
+        preview(node.job(everything()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_a_folder_of_hooks_that_another_user_has_made_is_not_used(node: HeadNode) -> None:
+    node.host.path("/shared/ajrd/hooks").mkdir(parents=True)
+    os.chown(node.host.path("/shared/ajrd/hooks"), 4711, 4711)
+    with pytest.raises(SetupError, match="/shared/ajrd/hooks can be written by others than root"):
+        preview(node.job(everything()))
+
+
+def test_a_folder_of_hooks_is_looked_at_where_a_link_leads(node: HeadNode) -> None:
+    open_to_all = node.host.path("/var/scratch")
+    (open_to_all / "ajrd").mkdir(parents=True)
+    open_to_all.chmod(0o777)
+    node.host.path("/shared/ajrd").symlink_to("../var/scratch/ajrd")
+    with pytest.raises(SetupError, match="/var/scratch can be written by others than root"):
+        preview(node.job(everything()))
+
+
+def test_no_record_is_written_that_could_not_be_read_again(node: HeadNode) -> None:
+    before = node.tree()
+    given = answers(hooks={"shared_dir": "/shared/../shared/ajrd"})
+    assert "without .. in it" in failing(node, given)
+    node.set_up(answers())
+    node.take_off()
+    assert node.tree() == before
+
+
+def test_every_byte_of_slurm_conf_comes_back(node: HeadNode) -> None:
+    text = b"ClusterName=lab\r\n# M\xfcnchen\r\nNodeName=n1\r\n"
+    conf = node.host.path("/etc/slurm/slurm.conf")
+    conf.write_bytes(text)
+    node.set_up(everything())
+    (copy,) = conf.parent.glob("slurm.conf.before-ajrd-*")
+    assert copy.read_bytes() == text
+    assert conf.read_bytes().startswith(text)
+    node.take_off()
+    assert conf.read_bytes() == text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+def test_the_folders_of_a_package_count_again_when_the_service_is_ajrd_again(
+    node: HeadNode,
+) -> None:
+    write(node, "/usr/lib/tmpfiles.d/ajrd.conf", wanted.tmpfiles("ajrd", "ajrd"))
+    node.set_up(answers(slurm={"rights": "slurm-user"}))
+    own = node.host.path("/etc/tmpfiles.d/ajrd.conf")
+    assert f"{wanted.MESSAGES} 3733 slurm" in own.read_text()
+    node.told()
+    node.set_up(answers())
+    assert not own.exists()
+    told = [line.split()[:2] for line in node.told() if line.startswith("systemd-tmpfiles")]
+    assert told == [["systemd-tmpfiles", "--create"]]

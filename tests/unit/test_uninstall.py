@@ -317,3 +317,78 @@ def test_a_book_comes_back_as_it_was_written(node: HeadNode) -> None:
     assert Book.read(node.host).records == records
     assert json.loads(node.read(BOOK))["version"] == 1
     assert removal(node.host, purge=True).goes
+
+
+def test_hooks_in_lines_of_people_stop_it_before_anything_is_gone(
+    node: HeadNode, uninstall: Run
+) -> None:
+    node.set_up(Answers.model_validate({"hooks": {"controller": True}}))
+    line = f"PrologSlurmctld={wanted.HOOKS}/prolog-slurmctld\n"
+    conf = write(node, "/etc/slurm/slurm.conf", f"{SLURM_CONF}\n{line}")
+    before = node.tree()
+    for words in (["--yes"], ["--yes", "--purge"]):
+        assert "prolog-slurmctld: without that file" in str(uninstall(*words).exception)
+        assert node.tree() == before
+    conf.write_text(SLURM_CONF)
+    assert uninstall("--yes").exit_code == 0
+
+
+def test_without_a_watchdog_the_holds_of_the_service_end_all_the_same(
+    node: HeadNode, uninstall: Run
+) -> None:
+    node.set_up(everything())
+    (node.state / "units/ajrd-watchdog.service.active").unlink()
+    node.told()
+    uninstall("--yes")
+    assert node.told()[:2] == [
+        "systemctl stop ajrd.service",
+        "ajrd watchdog --once --hold-limit 0 --grace 0",
+    ]
+
+
+def test_without_a_watchdog_a_silent_slurm_is_told_and_stops_nothing(
+    node: HeadNode, uninstall: Run
+) -> None:
+    node.set_up(everything())
+    (node.state / "units/ajrd-watchdog.service.active").unlink()
+    (node.state.parent / "bin/ajrd").write_text("#!/bin/sh\nexit 3\n")
+    done = uninstall("--yes")
+    assert done.exit_code == 0
+    assert "Look for jobs that ajrd holds" in done.output
+
+
+def test_answers_that_are_not_understood_stop_it_for_there_may_be_a_pair(
+    node: HeadNode, uninstall: Run
+) -> None:
+    node.set_up(everything())
+    write(node, wanted.ANSWERS, "host: {pair: true, of_a_newer_ajrd: 1}\n")
+    before = node.tree()
+    assert "another head node needs" in str(uninstall("--yes").exception)
+    assert node.tree() == before
+    node.host.path(wanted.ANSWERS).unlink()
+    assert uninstall("--yes", "--purge").exit_code == 0
+
+
+def test_where_slurm_is_off_the_host_the_rest_goes_all_the_same(
+    node: HeadNode, uninstall: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.set_up(everything())
+    gone = {"sacctmgr", "scontrol"}
+    monkeypatch.setattr("ajrd.setup.host.Host.has", lambda _host, name: Path(name).name not in gone)
+    done = uninstall("--yes", "--purge")
+    assert "where there is one: sacctmgr delete user name=ajrd)" in done.output
+    assert done.exit_code == 0
+    assert node.read("/etc/slurm/slurm.conf") == SLURM_CONF
+    assert node.host.user("ajrd") is None
+
+
+def test_what_belongs_to_a_history_from_before_stays_with_it(
+    node: HeadNode, uninstall: Run
+) -> None:
+    write(node, "/var/lib/ajrd/ajrd.sqlite", "history")
+    node.set_up(everything())
+    log = write(node, "/var/lib/ajrd/ajrd.sqlite-wal", "its last words")
+    other = write(node, "/var/lib/ajrd/ajrd.sqlite2", "new")
+    uninstall("--yes", "--purge")
+    assert log.exists()
+    assert not other.exists()

@@ -6,7 +6,6 @@ tables needs none.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -41,6 +40,7 @@ from ajrd.store.founding import (
     examine,
     grant_service,
     hosts_of,
+    new_password,
     refuse,
 )
 from ajrd.store.granting import Reader, allow_reader
@@ -179,8 +179,9 @@ def _undone_by(entry: Entry, undo: Callable[[], object]) -> Iterator[None]:
     """
     try:
         yield
-    except Lost:
-        entry.undo = undo
+    except BaseException as error:  # Ctrl-C comes before the statement, in it, or after it
+        if isinstance(error, Lost) or not isinstance(error, StoreUnavailable):
+            entry.undo = undo
         raise
     entry.undo = undo
 
@@ -263,7 +264,7 @@ def reader(work: Work) -> Iterator[Change]:
     if known is None and who.host in _hosts(work, address, who):
         raise SetupError(f"the database user {who.account} is there: give another database.reader")
     seen = look(work.host, wanted.READER_PASSWORD)
-    secret = seen.text if seen else f"{secrets.token_urlsafe(24)}\n"
+    secret = seen.text if seen else f"{new_password()}\n"
     text = Text(wanted.READER_PASSWORD, secret, 0o600, Owner(), secret=True)
     yield from file(work, text)
     yield Change(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,11 +21,14 @@ from ajrd.setup.making import (
     encoded,
     file,
     look,
+    look_behind,
     mended,
     put_back,
     rewrite,
     saying,
 )
+from ajrd.setup.named import require_unnamed
+from ajrd.setup.reach import written_by_others
 from ajrd.setup.slurmtools import Tools
 from ajrd.setup.steps.people import service_group
 
@@ -59,15 +61,10 @@ def _where(work: Work) -> Mapping[str, str]:
 
 def _require_safe(work: Work, top: str) -> None:
     """Root of every node runs what lies there: nobody else may put anything in its place."""
-    for path in (Path(top), *Path(top).parents):
-        there = work.host.path(str(path))
-        if not there.exists():
-            continue
-        seen = there.stat()
-        others_write = seen.st_mode & 0o022 and not seen.st_mode & stat.S_ISVTX
-        if seen.st_uid not in (0, os.geteuid()) or others_write:
+    for name in (top, f"{top.rstrip('/')}/hooks"):
+        if where := written_by_others(work.host, name):
             raise SetupError(
-                f"{path} can be written by others than root, and root of the nodes would run hooks"
+                f"{where} can be written by others than root, and root of the nodes would run hooks"
                 " below it: give another hooks.shared_dir"
             )
 
@@ -113,10 +110,18 @@ def _make(work: Work, path: str, mode: int, owner: Owner) -> None:
 
 def _away(work: Work, where: Mapping[str, str]) -> Iterator[Change]:
     """Hooks of an earlier run that are not wanted any more."""
-    files = [record for record in work.book.records if isinstance(record, File)]
+    files = [
+        record
+        for record in work.book.records
+        if isinstance(record, File)
+        and Path(record.path).name in install.HOOKS
+        and record.path not in where.values()
+    ]
+    conf = work.job.facts.slurm.conf
+    ours = _known(work, conf) is not None
+    require_unnamed(Tools.of(work.job), (conf,), (record.path for record in files), ours)
     for record in files:
-        if Path(record.path).name in install.HOOKS and record.path not in where.values():
-            yield from undoing.obsolete(work, record)
+        yield from undoing.obsolete(work, record)
 
 
 # slurm.conf
@@ -148,12 +153,10 @@ def _known(work: Work, conf: str) -> SlurmConf | None:
 
 
 def _read(work: Work, conf: str) -> str:
-    try:
-        return work.host.path(conf).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(
-            f"cannot read {conf}, into which the lines of the hooks are to go: {error}"
-        ) from None
+    seen = look_behind(work.host, conf)
+    if seen is None:
+        raise SetupError(f"there is no {conf}, into which the lines of the hooks are to go")
+    return seen.text
 
 
 def _edit(work: Work, conf: str, seen: str, text: str) -> None:

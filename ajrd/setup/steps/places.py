@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 
 from ajrd.errors import SetupError
 from ajrd.setup import undoing, wanted
 from ajrd.setup.answers import Kind
-from ajrd.setup.book import State
+from ajrd.setup.book import DatabaseUser, State
 from ajrd.setup.making import Change, Owner, Text, Work, file, folder, look, saying
 from ajrd.setup.steps.people import service_group
+from ajrd.store.founding import new_password
 
 _SHIPPED, _OWN = "/usr/lib/tmpfiles.d/ajrd.conf", "/etc/tmpfiles.d/ajrd.conf"
 
@@ -57,7 +57,11 @@ def _spool(work: Work, group: str) -> Iterator[Change]:
     text = wanted.tmpfiles(user, group)
     shipped = look(work.host, _SHIPPED)
     path = _SHIPPED if shipped and shipped.text == text else _OWN
-    changes = list(file(work, Text(_OWN, text, 0o644, Owner()))) if path == _OWN else []
+    changes = list(
+        file(work, Text(_OWN, text, 0o644, Owner()))
+        if path == _OWN
+        else undoing.obsolete(work, work.book.file(_OWN))  # it would count more than the package's
+    )
     yield from changes
     if changes or not work.host.path(wanted.MESSAGES).is_dir():
         said = f"make the folders of the hooks: systemd-tmpfiles --create {path}"
@@ -98,7 +102,7 @@ def _needed(work: Work) -> set[str]:
     """Files that the configuration names; one that nobody gives anew stays as it is."""
     answers = work.job.answers
     named = {
-        wanted.DB_PASSWORD: answers.database.kind is Kind.MYSQL,
+        wanted.DB_PASSWORD: answers.database.kind is Kind.MYSQL or _is_user_made(work),
         wanted.LOKI_PASSWORD: bool(answers.loki.url and answers.loki.user),
         wanted.LOKI_TOKEN: bool(answers.loki.url and answers.loki.token_file),
         wanted.HARDWARE_TOKEN: bool(answers.hardware.url and answers.hardware.token_file),
@@ -106,9 +110,14 @@ def _needed(work: Work) -> set[str]:
     return {path for path, is_named in named.items() if is_named}
 
 
+def _is_user_made(work: Work) -> bool:
+    """Its password opens the history that stays on the server, and is known nowhere else."""
+    return any(isinstance(record, DatabaseUser) for record in work.book.records)
+
+
 def _database(work: Work) -> str:
     """What was given, else what is there, else a new one."""
     if work.job.secrets.database:
         return work.job.secrets.database
     seen = look(work.host, wanted.DB_PASSWORD)
-    return seen.text.rstrip("\r\n") if seen else secrets.token_urlsafe(24)
+    return seen.text.rstrip("\r\n") if seen else new_password()

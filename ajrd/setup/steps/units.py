@@ -15,6 +15,8 @@ from ajrd.setup.systemd import Systemd
 
 _OWN = "/etc/systemd/system"
 _SHIPPED = ("/usr/lib/systemd/system", "/lib/systemd/system")
+#: Before override.conf of `systemctl edit`, so that the site has the last word (systemd.unit(5)).
+_DROP_IN = "10-setup.conf"
 #: The watchdog lives before the service acts.
 _ORDER = (wanted.WATCHDOG, wanted.SERVICE)
 
@@ -37,7 +39,7 @@ def _is_shipped(work: Work, name: str, text: str) -> bool:
 
 
 def _drop_in(work: Work, name: str) -> Iterator[Change]:
-    path = f"{_OWN}/{name}.d/setup.conf"
+    path = f"{_OWN}/{name}.d/{_DROP_IN}"
     text = wanted.drop_in(name, work.job.answers, work.job.facts, service_group(work))
     if not text:
         yield from undoing.obsolete(work, work.book.file(path), restart=True)
