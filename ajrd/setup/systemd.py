@@ -54,6 +54,11 @@ class Systemd:
         if self.is_active(unit):
             self.host.run("systemctl", "stop", unit)
 
+    def forget(self, unit: str) -> None:
+        """How it has ended is not told any more; one that is not known is no fault."""
+        if self.host.systemd:
+            self.host.tried("systemctl", "reset-failed", unit)
+
     def said_by(self, unit: str) -> str:
         """The last lines of its log, "" if nobody knows."""
         if not self.host.has("journalctl"):

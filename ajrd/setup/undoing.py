@@ -106,6 +106,7 @@ def enabled(host: Host, made: Enabled) -> None:
     systemd = Systemd(host)
     systemd.stop(made.unit)
     systemd.disable(made.unit)
+    systemd.forget(made.unit)
 
 
 def slurm_account(tools: Tools, made: SlurmAccount) -> None:

@@ -83,6 +83,7 @@ class Administrator:
         number.unlink(missing_ok=True)
         with ThreadPoolExecutor() as thread:
             run = thread.submit(self.machine.tries, *argv, **_LOGIN)
+            until("its process", lambda: number.exists() and number.read_text(), PATIENCE)
             until("the moment, or the end", lambda: moment() or run.done(), PATIENCE)
             if not run.done():
                 self.machine.tries("kill", "-KILL", number.read_text().strip())

@@ -291,6 +291,7 @@ def test_the_password_of_the_database_comes_to_it_alone(with_database: Ajrd) -> 
     assert machine.tries("cat", credential, user=USER).returncode != 0
     assert PASSWORD not in machine("ps", "axeww")
     assert PASSWORD not in with_database.journal()
+    machine("ajrd", "db", "check")
     wrong = faults(with_database)
     assert not [name for name in wrong if name.startswith("database/")], wrong
 
