@@ -8,6 +8,7 @@ gone, so that a removal which fails can be repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -317,8 +318,9 @@ def _release(host: Host, answers: Answers, watched: bool, tell: Callable[[str], 
 def _program(host: Host) -> str:
     """The program that the unit of the watchdog names."""
     for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"):
-        seen = look(host, f"{folder}/{wanted.WATCHDOG}")
-        for line in seen.text.splitlines() if seen else ():
-            if line.startswith("ExecStart=/"):
-                return line.removeprefix("ExecStart=").split()[0]
+        with suppress(SetupError):  # masked
+            seen = look(host, f"{folder}/{wanted.WATCHDOG}")
+            for line in seen.text.splitlines() if seen else ():
+                if line.startswith("ExecStart=/"):
+                    return line.removeprefix("ExecStart=").split()[0]
     return str(Path("/usr/bin/ajrd"))
