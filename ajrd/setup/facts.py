@@ -21,6 +21,8 @@ from ajrd.setup.host import Host
 #: Where servers of the distributions listen.
 _SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108
 _INSTALLED = "/usr/bin/ajrd"
+#: A path that means in a unit what it says: no space, no % of a specifier, no $ of a variable.
+_PLAIN = re.compile(r"/[\w@+=:,./-]+", re.ASCII)
 #: A user who may do nothing, as the service may not: nobody.
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 #: Checks of the doctor that look at what is not set up yet.
@@ -157,6 +159,10 @@ def program(host: Host, argv: Sequence[str]) -> str:
     found = next(_programs(host, argv[0]), None)
     if found is None:
         raise SetupError(f"no program ajrd is installed: neither {_INSTALLED} nor in PATH")
+    if not _PLAIN.fullmatch(found):
+        raise SetupError(
+            f"{found!r} cannot stand in a unit: install ajrd where the path has no spaces or signs"
+        )
     done = host.tried(*_NOBODY, found, "--version", limit=30.0)
     if done.code:
         said = (done.said.strip().splitlines() or [f"exit status {done.code}"])[-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Removal:
     goes: tuple[Record, ...]
     stays: tuple[tuple[Record, str], ...]
     purge: bool
+    pair: bool
     changed: frozenset[str]
 
     def said(self) -> Iterator[str]:
@@ -61,6 +63,8 @@ class Removal:
             match record:
                 case File(path) if path in self.changed:
                     yield f"{undoing.words(record)} (changed by somebody since)"
+                case MadeDatabase() if self.pair:
+                    yield f"{undoing.words(record)}; the other head node loses it, too"
                 case Folder():
                     yield f"{undoing.words(record)}, if nothing else is in it"
                 case _:
@@ -96,7 +100,8 @@ def removal(host: Host, *, purge: bool, keep_database: bool = False) -> Removal:
 
     verdicts = [(record, why_stays(record)) for record in book.records]
     goes = sorted((r for r, why in reversed(verdicts) if not why), key=_turn)
-    return Removal(tuple(goes), tuple((r, why) for r, why in verdicts if why), purge, changed)
+    stays = tuple((record, why) for record, why in verdicts if why)
+    return Removal(tuple(goes), stays, purge, pair, changed)
 
 
 def _edited(host: Host, record: File) -> bool:
@@ -165,15 +170,24 @@ def others_in(host: Host, plan: Removal) -> list[str]:
 
 
 def require_admin(plan: Removal, admin: Admin) -> None:
-    """Raises AjrdError, before anything is gone, if the database's things could not be dropped."""
-    for record in plan.goes:
-        if isinstance(record, MadeDatabase | DatabaseUser):
-            found = examine(Address(record.url, tls=Tls(ca=record.ca)), admin)
-            if found.missing:
-                raise SetupError(
-                    f"this administrator of the database lacks rights: {', '.join(found.missing)}"
-                )
-            return
+    """Raises AjrdError, before anything is gone, if the database's things could not be dropped.
+
+    Nor are they if somebody else has put tables there since.
+    """
+    records = [r for r in plan.goes if isinstance(r, MadeDatabase | DatabaseUser)]
+    databases = {record.url for record in records if isinstance(record, MadeDatabase)}
+    for url, ca in {record.url: record.ca for record in records}.items():
+        found = examine(Address(url, tls=Tls(ca=ca)), admin)
+        if found.missing:
+            raise SetupError(
+                f"this administrator of the database lacks rights: {', '.join(found.missing)}"
+            )
+        if found.others and url in databases:
+            raise SetupError(
+                f"the database of {url} holds tables that are not ajrd's"
+                f" ({', '.join(found.others[:5])}): take them elsewhere, or leave it by"
+                " --keep-database"
+            )
 
 
 def remove(host: Host, plan: Removal, admin: Admin, tell: Callable[[str], None]) -> None:
@@ -307,8 +321,9 @@ def _release(host: Host, answers: Answers, watched: bool, tell: Callable[[str], 
 def _program(host: Host) -> str:
     """The program that the unit of the watchdog names."""
     for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"):
-        seen = look(host, f"{folder}/{wanted.WATCHDOG}")
-        for line in seen.text.splitlines() if seen else ():
-            if line.startswith("ExecStart=/"):
-                return line.removeprefix("ExecStart=").split()[0]
+        with suppress(SetupError):  # masked
+            seen = look(host, f"{folder}/{wanted.WATCHDOG}")
+            for line in seen.text.splitlines() if seen else ():
+                if line.startswith("ExecStart=/"):
+                    return line.removeprefix("ExecStart=").split()[0]
     return str(Path("/usr/bin/ajrd"))

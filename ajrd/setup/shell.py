@@ -6,6 +6,7 @@ starts a unit with neither. So what was found by them is made an answer.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ def with_shell(answers: SlurmAnswers, environ: Mapping[str, str]) -> SlurmAnswer
     """The answers, and what the environment says where they say nothing."""
     return answers.model_copy(
         update={
-            "conf": answers.conf or environ.get("SLURM_CONF") or None,
+            "conf": answers.conf or _absolute(environ.get("SLURM_CONF", "")),
             "bin_dir": answers.bin_dir or _folder(environ.get("PATH", "")),
         }
     )
@@ -31,9 +32,13 @@ def with_shell(answers: SlurmAnswers, environ: Mapping[str, str]) -> SlurmAnswer
 def _folder(path: str) -> str | None:
     """Where scontrol is, unless a unit would find the same one."""
     found = shutil.which("scontrol", path=path)
-    if found is None or str(Path(found).parent) in _UNIT_PATH:
-        return None
-    return str(Path(found).parent)
+    folder = None if found is None else _absolute(str(Path(found).parent))
+    return None if folder in _UNIT_PATH else folder
+
+
+def _absolute(path: str) -> str | None:
+    """A unit starts in another folder than the shell is in."""
+    return os.path.abspath(path) if path else None
 
 
 def told(before: SlurmAnswers, after: SlurmAnswers) -> str:

@@ -172,7 +172,7 @@ def _try_hooks(job: Job) -> Tried:
     doubts = _shared(job, answers.shared_dir) if answers.shared_dir else ()
     if answers.edit_slurm_conf:
         _try_slurm_conf(job)
-    foreseen(job, "hooks.shared_dir", "hooks")
+    foreseen(job, "hooks.shared_dir" if answers.shared_dir else "hooks.controller", "hooks")
     return Tried((), doubts)
 
 

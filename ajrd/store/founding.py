@@ -58,10 +58,14 @@ class Examined:
     missing: tuple[str, ...]
 
     @property
+    def others(self) -> tuple[str, ...]:
+        """Tables of a name that none of ajrd's has."""
+        return tuple(sorted(self.tables - metadata.tables.keys() - _MARKS))
+
+    @property
     def foreign(self) -> tuple[str, ...]:
         """Tables that are not ajrd's: with one of them the database is somebody else's."""
-        others = self.tables - metadata.tables.keys() - _MARKS
-        return tuple(sorted(others or (self.tables if not self.tables & _MARKS else ())))
+        return self.others or tuple(sorted(self.tables if not self.tables & _MARKS else ()))
 
 
 def examine(address: Address, admin: Admin) -> Examined:

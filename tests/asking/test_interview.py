@@ -193,3 +193,13 @@ def test_a_program_that_the_service_could_not_start_is_refused(tmp_path: Path) -
 def test_without_any_program_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no program ajrd is installed"):
         facts.program(Host(tmp_path, {"PATH": str(tmp_path)}), ["/x/__main__.py"])
+
+
+@pytest.mark.parametrize("folder", ["a b", "100%h", "$HOME"])
+def test_a_program_whose_path_a_unit_would_misread_is_refused(tmp_path: Path, folder: str) -> None:
+    odd = tmp_path / folder / "ajrd"
+    odd.parent.mkdir()
+    odd.write_text("#!/bin/sh\n")
+    odd.chmod(0o755)
+    with pytest.raises(SetupError, match="cannot stand in a unit"):
+        facts.program(Host(tmp_path, {"PATH": os.environ["PATH"]}), [str(odd)])

@@ -14,6 +14,7 @@ from ajrd.doctor import web
 from ajrd.logs.mounts import Mounts
 from ajrd.setup import trying
 from ajrd.setup.console import Tone
+from ajrd.setup.host import Host
 from ajrd.setup.job import Job
 from ajrd.setup.questions import Group
 from ajrd.setup.wizard import ask_group
@@ -192,3 +193,18 @@ def test_a_shared_folder_into_which_anybody_writes(job: MakeJob, root: Path) -> 
     console = Scripted({SHARED: ["/etc/slurm", "none"]})
     ask_group(console, Group.HOOKS, job())
     assert console.fault.startswith("hooks.shared_dir: /etc/slurm can be written by others")
+
+
+def test_a_program_that_others_can_replace_is_a_doubt(job: MakeJob, tmp_path: Path) -> None:
+    """Whoever could would get the rights of the unit, which may become every user."""
+    venv = tmp_path / "opt/ajrd/bin"
+    venv.mkdir(parents=True)
+    (venv / "ajrd").write_text("#!/bin/sh\n")
+    venv.chmod(0o777)
+    made = job()
+    made = replace(
+        made, host=Host(tmp_path), facts=replace(made.facts, program="/opt/ajrd/bin/ajrd")
+    )
+    console = Scripted()
+    ask_group(console, Group.HOST, made)
+    assert any("others than root may write /opt/ajrd/bin" in s for s in console.said(Tone.DOUBT))

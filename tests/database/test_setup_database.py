@@ -14,6 +14,7 @@ from ajrd.cli.main import cli
 from ajrd.errors import SetupError, StoreUnavailable
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers
+from ajrd.setup.book import Book, DatabaseUser
 from ajrd.setup.job import Secrets
 from ajrd.setup.making import Work
 from ajrd.setup.remove import removal, remove, require_admin
@@ -269,4 +270,30 @@ def test_ctrl_c_while_a_user_is_made_leaves_none(
     assert everything_on(server) == before
     monkeypatch.undo()
     node.set_up(answers, Secrets(admin=boss[1]))
+    take_off(node, boss)
+
+
+def test_a_purge_drops_no_table_that_somebody_has_put_beside_ajrds(
+    node: HeadNode, answers: Answers, boss: tuple[str, str], server: Server
+) -> None:
+    node.set_up(answers, Secrets(admin=boss[1]))
+    name = answers.database.name
+    server.query(f"CREATE TABLE {name}.payroll (a INT)")
+    before = node.tree()
+    with pytest.raises(SetupError, match=r"not ajrd's \(payroll\): .*--keep-database"):
+        take_off(node, boss)
+    assert node.tree() == before
+    server.query(f"DROP TABLE {name}.payroll")
+    take_off(node, boss)
+
+
+def test_every_server_is_asked_before_anything_is_gone(
+    node: HeadNode, answers: Answers, boss: tuple[str, str]
+) -> None:
+    node.set_up(answers, Secrets(admin=boss[1]))
+    elsewhere = DatabaseUser("mysql://ajrd@127.0.0.1:1/ajrd", None, "ajrd", "head1")
+    Book.read(node.host).add(elsewhere)
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1: nothing listens there"):
+        take_off(node, boss)
+    Book.read(node.host).drop(elsewhere)
     take_off(node, boss)

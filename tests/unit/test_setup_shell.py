@@ -39,3 +39,11 @@ def test_what_was_answered_counts_more(module: dict[str, str]) -> None:
 def test_commands_that_a_unit_finds_by_itself_are_no_answer() -> None:
     assert with_shell(SlurmAnswers(), {"PATH": "/usr/bin:/bin"}) == SlurmAnswers()
     assert with_shell(SlurmAnswers(), {}) == SlurmAnswers()
+
+
+def test_what_is_named_from_where_the_shell_is_holds_everywhere(
+    module: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = with_shell(SlurmAnswers(), {"PATH": ".", "SLURM_CONF": "slurm.conf"})
+    assert (known.conf, known.bin_dir) == (str(tmp_path / "slurm.conf"), str(tmp_path))

@@ -402,3 +402,19 @@ def test_what_belongs_to_a_history_from_before_stays_with_it(
     uninstall("--yes", "--purge")
     assert log.exists()
     assert not other.exists()
+
+
+def test_a_watchdog_that_was_masked_stops_nothing(node: HeadNode, uninstall: Run) -> None:
+    facts = node.job(Answers()).facts
+    for name in (wanted.SERVICE, wanted.WATCHDOG):
+        write(node, f"/lib/systemd/system/{name}", wanted.unit(name, facts))
+    before = node.tree()
+    node.set_up(everything())
+    (node.state / "units/ajrd-watchdog.service.active").unlink()
+    mask = node.host.path(f"/etc/systemd/system/{wanted.WATCHDOG}")
+    mask.symlink_to("/dev/null")
+    node.told()
+    assert uninstall("--yes", "--purge").exit_code == 0
+    assert "ajrd watchdog --once --hold-limit 0 --grace 0" in node.told()
+    mask.unlink()
+    assert node.tree() == before
