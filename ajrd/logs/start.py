@@ -25,9 +25,10 @@ Where it is *from the end*, the name carries the job's number, and the file was 
 the attempt had begun, its last line is of this attempt all the same: what a run that hangs has
 said last is read.
 
-Times of file servers and of slurmctld are compared as they are. Slurm cuts its start time to
-the second, so what was written in the attempt never looks older than the attempt on clocks
-that agree.
+Times of file servers and of slurmctld are compared as they are, except by rules 3 and 4 for the
+first attempt of the job in the name: nobody else can have written there in the seconds before, so
+a file server whose clock is a little behind hides nothing. Slurm cuts its start time to the
+second, so what was written in the attempt never looks older than the attempt on clocks that agree.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ _START_SLACK = 1.0
 #: By so much a write must be later than the start to be surely of the attempt, however the clocks
 #: of file server and controller differ, seconds.
 _SURELY_LATER = 10.0
+#: By so much a file server's clock may be behind slurmctld's; no number of a job is given anew so
+#: soon, seconds.
+_BEHIND = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +134,18 @@ def _certain(seen: FileSeen, known: Known) -> StartPoint | None:
         return StartPoint(0, "appeared during the attempt")
     if known.truncated_at is not None and known.truncated_at >= known.began:
         return StartPoint(0, "truncated during the attempt")
-    if seen.born is not None and seen.born >= known.began:
+    if seen.born is not None and seen.born >= _oldest(known):
         return StartPoint(0, "made by the attempt")
-    if seen.mtime < known.began:
+    if seen.mtime < _oldest(known):
         base = next((e.position for e in known.earlier if seen.agrees(e.position)), None)
         return StartPoint(seen.size, "older than the attempt", base=base)
     return None
+
+
+def _oldest(known: Known) -> float:
+    """How old, by its file server's clock, a file may look that the attempt has written."""
+    alone = known.restarts == 0 and known.name_is_ours and not known.earlier
+    return known.began - (_BEHIND if alone else 0.0)
 
 
 def _behind_earlier(seen: FileSeen, known: Known) -> StartPoint | None:

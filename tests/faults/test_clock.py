@@ -16,10 +16,11 @@ from unittest.mock import patch
 import pytest
 
 from ajrd.daemon import FAULT_VARIABLE, STOP_VARIABLE
+from ajrd.store.records import SourceRecord
 from labcluster.cluster import Lab
 from tests.faults.labs import Manners, own_lab
 from tests.faults.test_slurmctld import crash, in_full, recovered_once, started_twice, submitted
-from tests.service import Service
+from tests.service import Service, until
 
 Make = Callable[..., Service]
 
@@ -130,17 +131,28 @@ def test_the_clock_was_set_while_ajrd_was_dead(
     started_twice(service)
 
 
+def sources(service: Service, job_id: str) -> list[SourceRecord]:
+    """What is read of the job's first attempt."""
+    history = service.history(job_id)
+    return history.attempts[0].sources if history else []
+
+
 @pytest.mark.parametrize("cluster_clock", HOUR, indirect=True)
 def test_the_clock_of_the_whole_cluster_is_another(
     make_service: Make, tmp_path: Path, cluster_clock: WallClock
 ) -> None:
-    """Daemons and Slurm's commands are an hour off, ajrd is not."""
+    """Daemons and Slurm's commands are an hour off, ajrd and the times of files are not.
+
+    A file that was written by such a clock before it was first looked at would be taken for older
+    than the attempt.
+    """
     manners = Manners(tmp_path)
     given = (f"{name}={value}" for name, value in cluster_clock.variables.items())
     manners.be(f"export {' '.join(given)}")
     service = make_service(slurm={"bin_dir": str(manners.bin_dir)})
     service.start()
     job_id = submitted(service)
+    until("its log to be followed", lambda: sources(service, job_id))
     crash(service)
     recovered_once(service, job_id)
     started_twice(service)

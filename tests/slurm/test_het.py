@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ async def test_requeue_update_and_release_mean_the_whole(
         driver, job_id, lambda job: job.held is HoldBy.REQUEUE_HOLD and not job.completing
     )
     assert (held.state, held.restarts) == (JobState.PENDING, 1)
-    change = JobUpdate(start_at=held.submit_time, exclude_nodes="n8", admin_comment="ours")
+    start = held.submit_time + timedelta(seconds=1)  # a kill revokes credentials of its second
+    change = JobUpdate(start_at=start, exclude_nodes="n8", admin_comment="ours")
     await driver.slurm.update(job_id, change)
     parts = await components(lab, job_id)
     assert [part.exclude_nodes for part in parts] == ["n[6,8]", "n[7-8]"]

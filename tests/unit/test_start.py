@@ -71,6 +71,15 @@ def test_a_file_not_written_since_the_attempt_began_holds_nothing_of_it() -> Non
     assert where(seen(mtime=BEFORE), known(restarts=0)) == (80, False)
 
 
+def test_a_clock_of_a_file_server_that_is_behind_hides_nothing_of_a_first_attempt() -> None:
+    late = seen(mtime=BEGAN - 3, born=BEGAN - 4)
+    assert where(late, known(restarts=0)) == (0, False)
+    assert where(seen(mtime=BEGAN - 3, born=None), known(restarts=0)) == (0, False)
+    assert where(late, known(restarts=1)) == (80, False)
+    assert where(late, known(restarts=0, name_is_ours=False)) == (80, False)
+    assert where(late, known(restarts=0, earlier=[Earlier(position())])) == (80, False)
+
+
 def test_lines_of_an_older_file_are_counted_from_the_earlier_attempt() -> None:
     point = start_point(seen(mtime=BEFORE), known(earlier=[Earlier(position())]))
     assert (point.offset, point.base) == (80, position())
