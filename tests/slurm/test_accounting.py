@@ -71,7 +71,8 @@ async def requeue(lab: Lab, slurm: CliSlurm, job_id: str) -> None:
         while True:
             job = await slurm.job(job_id)
             assert job is not None
-            if job.state is JobState.PENDING and datetime.now(UTC) > earliest_start(job):
+            over = job.state is JobState.PENDING and not job.completing
+            if over and datetime.now(UTC) > earliest_start(job):
                 break
             await asyncio.sleep(0.1)
     lab.command("scontrol", "update", f"JobId={job_id}", "StartTime=now")
