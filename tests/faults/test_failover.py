@@ -67,5 +67,5 @@ def test_a_backup_takes_over(make_service: Make, lab: Lab, checkpoint: str) -> N
     service.await_stop()
     kill(lab, "slurmctld")
     service.wake()
-    service.await_event("unknown")
     recovered_once(service, job_id)
+    assert pings(lab).count(" is DOWN") == 1

@@ -15,7 +15,7 @@ from ajrd.slurm.cli import CliSlurm
 from tests.slurm.drivers import ClusterDriver, running, until
 
 #: Ends only by KILL: what a requeue or a cancellation has to wait for.
-STUBBORN = "trap '' TERM; for i in $(seq 600); do sleep 0.1; done"
+STUBBORN = "trap '' TERM; echo deaf; for i in $(seq 600); do sleep 0.1; done"
 
 
 @pytest.fixture
@@ -51,9 +51,16 @@ async def test_steps_name_their_srun_whatever_their_own_name_says(cluster: Clust
     assert command.startswith(b"srun\0")
 
 
-async def test_a_job_that_is_requeued_while_it_dies_is_pending(cluster: ClusterDriver) -> None:
+async def stubborn(cluster: ClusterDriver) -> str:
+    """A job that takes no notice of SIGTERM any more."""
     job_id = submitted(cluster, "--time=5", f"--wrap={STUBBORN}")
-    await running(cluster, job_id)
+    log = Path((await running(cluster, job_id)).std_out)
+    await until(cluster, job_id, lambda _job: log.exists() and "deaf" in log.read_text())
+    return job_id
+
+
+async def test_a_job_that_is_requeued_while_it_dies_is_pending(cluster: ClusterDriver) -> None:
+    job_id = await stubborn(cluster)
     await cluster.slurm.requeue(job_id)
     views: list[JobInfo] = []
     await until(cluster, job_id, lambda job: not job.completing, views)
@@ -62,8 +69,7 @@ async def test_a_job_that_is_requeued_while_it_dies_is_pending(cluster: ClusterD
 
 
 async def test_a_job_that_is_cancelled_while_it_dies_is_cancelled(cluster: ClusterDriver) -> None:
-    job_id = submitted(cluster, "--time=5", f"--wrap={STUBBORN}")
-    await running(cluster, job_id)
+    job_id = await stubborn(cluster)
     await cluster.slurm.cancel(job_id)
     views: list[JobInfo] = []
     await until(cluster, job_id, lambda job: job.completing, views)
