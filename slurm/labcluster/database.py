@@ -46,7 +46,9 @@ class Database:
             "--skip-test-db",
         ]
         with self.log.open("ab") as output:
-            done = subprocess.run(argv, stdout=output, stderr=output, check=False)
+            done = subprocess.run(
+                argv, env=self._environment(), stdout=output, stderr=output, check=False
+            )
         if done.returncode:
             raise LabError(f"mariadb-install-db failed; read {self.log}")
 
@@ -64,11 +66,17 @@ class Database:
             *_OPTIONS,
             *options,
         ]
-        daemon = start("mariadbd", argv, self.log, os.environ)
+        daemon = start("mariadbd", argv, self.log, self._environment())
         if not wait_until(lambda: not daemon.alive or self.answers(), 30) or not daemon.alive:
             daemon.end()
             raise LabError(f"mariadbd does not answer; read {self.log}")
         return daemon
+
+    def _environment(self) -> dict[str, str]:
+        """A place for its temporary tables: a server that starts deletes those that it finds."""
+        folder = self.root / "tmp"
+        folder.mkdir(exist_ok=True)
+        return {**os.environ, "TMPDIR": str(folder)}
 
     def answers(self) -> bool:
         """True if a query is answered."""
