@@ -11,8 +11,8 @@ from ajrd.errors import ConfigError
 
 #: Bytes of the longest secret.
 _LONGEST = 16384
-#: Where root's own commands find those of the running service (systemd.exec(5)).
-_RUNNING = "/run/credentials/ajrd.service"
+#: Where systemd keeps those of the running service (systemd.exec(5)).
+RUNNING = Path("/run/credentials/ajrd.service")
 
 
 def read_secret(
@@ -24,7 +24,7 @@ def read_secret(
     """
     if file:
         return _read(Path(file), whose)
-    folder = environ.get("CREDENTIALS_DIRECTORY") or (_RUNNING if os.geteuid() == 0 else "")
+    folder = environ.get("CREDENTIALS_DIRECTORY") or (RUNNING if os.geteuid() == 0 else "")
     return _read(Path(folder, credential), whose, optional=True) if folder else b""
 
 

@@ -15,10 +15,9 @@ from ajrd.cli.storeurl import CONFIG_OPTION, config_path
 from ajrd.doctor.check import Look, Verdict, begin, examine, exit_code
 from ajrd.doctor.report import as_document, as_lines
 from ajrd.doctor.table import CHECKS
+from ajrd.secret import RUNNING
 
 _PATH = click.Path(path_type=Path)
-#: Where systemd keeps the credentials of the running service (systemd.exec(5)).
-_CREDENTIALS = Path("/run/credentials/ajrd.service")
 
 
 @click.command()
@@ -40,8 +39,8 @@ def doctor(
     """
     if bundle is not None and os.path.lexists(bundle):
         raise click.UsageError(f"{bundle} is there already")
-    if _CREDENTIALS.is_dir() and os.access(_CREDENTIALS, os.R_OK):
-        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(_CREDENTIALS))
+    if RUNNING.is_dir() and os.access(RUNNING, os.R_OK):
+        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(RUNNING))
     look, verdicts = asyncio.run(_look(config_path(file), log))
     if as_json:
         click.echo(json.dumps(as_document(verdicts), indent=2))

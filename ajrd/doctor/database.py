@@ -18,7 +18,7 @@ from ajrd.config import Config
 from ajrd.doctor.check import Broken, Check, Finding, Group, Look, NotAsked, fail, ok, skip, warn
 from ajrd.doctor.tools import address_of, in_thread
 from ajrd.logs.mounts import Mount, Mounts
-from ajrd.store.address import Address, Server
+from ajrd.store.address import HERE, Address, Server
 from ajrd.store.driver import Connection, connect
 from ajrd.store.engine import Database
 from ajrd.store.inspection import Inspection, inspect
@@ -33,7 +33,6 @@ NO_ROOM, LITTLE_ROOM = 200 << 20, 2 << 30
 SLOW, SKEW = 0.5, 2.0
 #: Days beyond `database.keep_days` for which a weekly prune may let jobs lie.
 SLACK = timedelta(days=14)
-_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def judge_version(found: Seen, _config: Config) -> Finding:
 
 def _remote(config: Config) -> bool:
     place = config.database.address().place
-    return isinstance(place, Server) and not place.unix_socket and place.host not in _HERE
+    return isinstance(place, Server) and not place.unix_socket and place.host not in HERE
 
 
 async def cipher(look: Look) -> str:

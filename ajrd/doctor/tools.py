@@ -16,7 +16,7 @@ from typing import TypeVar
 from ajrd.doctor.check import QUESTION, Look, NotAsked
 from ajrd.errors import AjrdError, SlurmUnavailable
 from ajrd.recovery.leadership import this_process
-from ajrd.secret import read_secret
+from ajrd.secret import RUNNING, read_secret
 from ajrd.slurm.process import Finished, environment, run
 from ajrd.store.address import Address
 from ajrd.store.read import Reader
@@ -24,8 +24,6 @@ from ajrd.store.read import Reader
 T = TypeVar("T")
 #: The units of systemd.
 UNIT, WATCHDOG = "ajrd.service", "ajrd-watchdog.service"
-#: Where systemd keeps the credentials of the running service (systemd.exec(5)).
-GIVEN = Path(f"/run/credentials/{UNIT}")
 #: Seconds for what other checks only want to know by the way.
 _HURRY = 2.0
 #: Seconds for a program of the host.
@@ -140,7 +138,7 @@ def account(uid: int, why: str) -> Account:
 
 def given(credential: str) -> str | None:
     """The file in which systemd hands a secret to the running service, if it may be read."""
-    file = GIVEN / credential
+    file = RUNNING / credential
     return str(file) if os.access(file, os.R_OK) else None
 
 
@@ -150,7 +148,7 @@ def secret_of(file: str | None, credential: str, whose: str) -> bytes | None:
     Raises ConfigError for a file that must not or cannot be used.
     """
     found = read_secret(file or given(credential), credential, whose)
-    hidden = not (found or file or os.access(GIVEN, os.X_OK))
+    hidden = not (found or file or os.access(RUNNING, os.X_OK))
     return None if hidden else found
 
 

@@ -27,6 +27,7 @@ from ajrd.notify.sender import PAGE, Endpoint
 from ajrd.outbound import Place
 from ajrd.reach import reached
 from ajrd.store import outbox
+from ajrd.store.address import HERE
 from ajrd.store.driver import Connection, connect
 
 #: Seconds for one step of a conversation with another service.
@@ -35,7 +36,6 @@ PATIENCE = 3.0
 LEAST = 32
 #: Age of an event that is still on its way; how far back lost ones are looked for, and how many.
 LATE, RECENT, MOST = timedelta(minutes=15), timedelta(days=1), 100
-_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def webhooks_of(look: Look) -> tuple[Webhook, ...]:
@@ -54,7 +54,7 @@ def patient(place: Place) -> Place:
 def in_clear(url: str) -> bool:
     """Does it go over a network as plain text?"""
     parts = urlsplit(url)
-    return parts.scheme == "http" and parts.hostname not in _HERE
+    return parts.scheme == "http" and parts.hostname not in HERE
 
 
 def asks(url: str) -> str:

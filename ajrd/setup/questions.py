@@ -20,11 +20,10 @@ from ajrd.errors import ConfigError
 from ajrd.setup.answers import Answers, Kind, Rights
 from ajrd.setup.facts import Facts
 from ajrd.setup.job import Job, Secrets
+from ajrd.store.address import HERE
 from ajrd.text import printable
 from ajrd.yamlmodel import Section
 
-#: Names of this host, as a database server may be called that runs here.
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _YES = {"y": True, "yes": True, "n": False, "no": False}
 #: What clears an answer.
 _NONE = "none"
@@ -103,7 +102,7 @@ def _mysql(job: Job) -> bool:
 
 
 def _local(job: Job) -> bool:
-    at_home = job.answers.database.host in LOCAL and not job.answers.host.pair
+    at_home = job.answers.database.host in HERE and not job.answers.host.pair
     return _mysql(job) and at_home
 
 

@@ -14,9 +14,9 @@ from ajrd.logs.mounts import Mounts
 from ajrd.setup import wanted
 from ajrd.setup.answers import Answers, DatabaseAnswers, Kind
 from ajrd.setup.job import Job
-from ajrd.setup.questions import LOCAL, is_made, reader_is_new
+from ajrd.setup.questions import is_made, reader_is_new
 from ajrd.setup.trial import REQUEST, Tried, Wrong, foreseen, held, tls
-from ajrd.store.address import Address
+from ajrd.store.address import HERE, Address
 from ajrd.store.administration import Refused, as_service, entered
 from ajrd.store.engine import Database
 from ajrd.store.founding import Examined, examine, hosts_of
@@ -84,7 +84,7 @@ def _try_pair(answers: Answers) -> None:
         return
     if answers.database.socket:
         raise Wrong("database.socket", "the other head node cannot reach a socket of this host")
-    if answers.database.host in LOCAL:
+    if answers.database.host in HERE:
         said = f"on the other head node {answers.database.host} is another host"
         raise Wrong("database.host", said)
 

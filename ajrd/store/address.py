@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The password's name among the credentials that systemd hands to the service.
 CREDENTIAL = "ajrd-db-password"
+#: Names of this host, as a server may be called that runs here.
+HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Seconds for connecting and for one transaction.
 TIMEOUT = 5.0
 _FORMS = "sqlite:///PATH or mysql://USER@HOST[:PORT]/NAME[?unix_socket=PATH]"

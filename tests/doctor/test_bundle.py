@@ -74,7 +74,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"signing of {TOLD_OF}": SIGNING,
         "given/ajrd-webhook-other": GIVEN,
     }
-    monkeypatch.setattr(tools, "GIVEN", tmp_path / "given")
+    monkeypatch.setattr(tools, "RUNNING", tmp_path / "given")
     (tmp_path / "given").mkdir()
     for name, secret in secrets.items():
         (tmp_path / name).write_text(f"{secret}\n")

@@ -55,7 +55,7 @@ async def books(tmp_path: Path) -> AsyncIterator[Store]:
 def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where systemd would keep those of the service; not made yet."""
     folder = tmp_path / "credentials"
-    monkeypatch.setattr(tools, "GIVEN", folder)
+    monkeypatch.setattr(tools, "RUNNING", folder)
     return folder
 
 
